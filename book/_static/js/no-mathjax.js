@@ -1,0 +1,1 @@
+/* Loaded in place of MathJax where it was not available at build time: formulas stay TeX. */

@@ -1,0 +1,88 @@
+"""The ``genlab`` command."""
+
+import argparse
+import sys
+
+from genlab import __version__
+from genlab.course.root import CourseError, find_root
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; 0 when all is well, 1 with a sentence on stderr when not."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except CourseError as error:
+        print(f"genlab {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"genlab {args.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _build(args: argparse.Namespace) -> int:
+    from genlab.course.site import build
+
+    build(find_root())
+    return 0
+
+
+def _notebooks(args: argparse.Namespace) -> int:
+    from genlab.course.notebooks import check, write
+
+    (check if args.check else write)(find_root(), args.chapter)
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from genlab.course.doctor import examine
+
+    return 0 if examine() else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="genlab",
+        description="Build the course on generative models and keep its notebooks in step.",
+        epilog="Run a command in the folder that you cloned, or below it.",
+    )
+    parser.add_argument("--version", action="version", version=f"genlab {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    build = commands.add_parser(
+        "build",
+        help="build the website in _build/html",
+        description="Build the website in _build/html: run the chapters whose code or genlab "
+        "modules changed, write the pages, and check that no solution and no request to another "
+        "host is in them. A failing cell or any warning fails the build.",
+    )
+    build.set_defaults(run=_build)
+
+    notebooks = commands.add_parser(
+        "notebooks",
+        help="derive exercises/*.ipynb and solutions/*.ipynb from solutions/*.py",
+        description="Derive the two notebooks of a chapter from its source solutions/NN_slug.py: "
+        "the exercises (solutions and hidden tests cut out) and the executed solutions.",
+    )
+    notebooks.add_argument(
+        "chapter", nargs="*", help="numbered slugs such as 01_density (default: all chapters)"
+    )
+    notebooks.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail if a notebook differs from what would be written",
+    )
+    notebooks.set_defaults(run=_notebooks)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what is installed, what is missing, and what to do",
+        description="Say what is installed, what is missing, and what to do. "
+        "Fails if something is missing that the course cannot do without.",
+    )
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""What must be true of any density and any sampler: checks that explain themselves.
+
+A law takes any object that speaks the words of :mod:`genlab.models` and raises
+:class:`LawBroken`, an AssertionError, with a sentence to act on. The same law serves the package's
+tests, the check cells of the exercises, and the pages of the book.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from scipy.stats import chi2
+from torch import Tensor
+
+from genlab.models import Density, Sampler
+
+Bound = float | Sequence[float]
+
+
+class LawBroken(AssertionError):
+    """A property that must hold does not; the message says which, by how much, and why maybe."""
+
+
+def integrates_to_one(density: Density, low: Bound, high: Bound, points: int = 0) -> float:
+    """∫ p(x) dx = 1 over a box that holds all the mass, by the midpoint rule.
+
+    The rule is run at two resolutions; their difference bounds its own error (at least 1e-6 is
+    allowed), and a grid too coarse to decide is said to be so.
+
+    Args:
+        density: anything with ``log_prob``, nats.
+        low, high: the box; two numbers for event ``()``, two sequences of d numbers for ``(d,)``
+            with d ≤ 3.
+        points: grid points on each axis (even); by default 4096, 512 and 96 for d = 1, 2, 3.
+
+    Returns:
+        the integral.
+
+    Raises:
+        LawBroken: the integral is not one, or the log-density has a wrong shape or NaN.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> round(integrates_to_one(Normal(0.0, 1.0), -9, 9), 6)
+        1.0
+    """
+    d = len(_corner(low))
+    points = points or {1: 4096, 2: 512, 3: 96}[d]
+    fine, coarse = (_grid_mass(density, low, high, m).sum().item() for m in (points, points // 2))
+    error = max(1e-6, 2 * abs(fine - coarse))
+    if error > 0.05:
+        raise LawBroken(
+            f"The integral is {coarse:.4f} on a grid of {points // 2} points an axis and "
+            f"{fine:.4f} on {points}: the density is too spiky for this grid, or infinite "
+            "somewhere. Use more points or a smaller box."
+        )
+    if abs(fine - 1) > error:
+        why = ""
+        if d > 1:
+            why = f" In {d} dimensions a kernel of width h is divided by n·h^{d}, not n·h."
+        elif fine < 1:
+            why = " Does the box hold all the mass? Is the density divided by too much?"
+        raise LawBroken(f"The density integrates to {fine:.4f}, not 1.{why}")
+    return fine
+
+
+def sums_to_one(model: Density, support: Tensor) -> float:
+    """Σ p(x) = 1 over a finite support, to 1e-10.
+
+    Args:
+        support: every possible value once, ``[states, *event]``.
+
+    Example:
+        >>> from genlab.density import Categorical
+        >>> model = Categorical(range(3), smoothing=1).fit(torch.tensor([0, 2, 2]))
+        >>> round(sums_to_one(model, torch.arange(3)), 12)
+        1.0
+    """
+    total = float(_log_prob(model, support).double().exp().sum())
+    if abs(total - 1) > 1e-10:
+        raise LawBroken(
+            f"The probabilities of the {len(support)} states sum to {total:.6g}, not 1."
+        )
+    return total
+
+
+def samples_follow(
+    model: Density,
+    low: Bound,
+    high: Bound,
+    n: int = 20_000,
+    *,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Draws fall where the density says: a χ² test over cells of a box.
+
+    The probability of each cell is integrated from ``log_prob``; draws outside the box are one
+    more cell. Cells that expect fewer than 10 draws are joined.
+
+    Args:
+        low, high: a box as in :func:`integrates_to_one`, d ≤ 2.
+        n: number of draws.
+
+    Returns:
+        the p-value.
+
+    Raises:
+        LawBroken: p-value below 1e-5; the cell that disagrees most is named.
+
+    Example:
+        >>> from genlab.density import KDE
+        >>> model = KDE(bandwidth=0.5).fit(torch.tensor([0.0, 3.0]))
+        >>> samples_follow(model, -3, 6, generator=torch.Generator().manual_seed(0)) > 1e-5
+        True
+    """
+    d = len(_corner(low))
+    cells, points = {1: (64, 64 * 64), 2: (16, 16 * 32)}[d]
+    x = speaks_sampler(model, n, generator=generator).double().reshape(n, d)
+    corner, width = _corner(low), (_corner(high) - _corner(low)) / cells
+    index = ((x - corner) / width).floor().long()
+    inside = ((index >= 0) & (index < cells)).all(1)
+    flat = (index * torch.tensor([cells ** (d - 1 - j) for j in range(d)])).sum(1)
+    observed = torch.bincount(flat[inside], minlength=cells**d).double()
+    mass = _grid_mass(model, low, high, points)
+    per = points // cells
+    mass = mass.reshape(cells, per) if d == 1 else mass.reshape(cells, per, cells, per)
+    expected = n * (mass.sum(1) if d == 1 else mass.sum((1, 3))).flatten()
+    rest_seen, rest_expected = float((~inside).sum()), max(0.0, n - float(expected.sum()))
+    small = expected < 10
+    rest_seen += float(observed[small].sum())
+    rest_expected += float(expected[small].sum())
+    observed, expected = observed[~small], expected[~small]
+    terms = (observed - expected) ** 2 / expected
+    statistic = float(terms.sum()) + (rest_seen - rest_expected) ** 2 / max(rest_expected, 10.0)
+    p_value = float(chi2.sf(statistic, max(1, len(observed))))
+    if p_value < 1e-5:
+        worst = int(terms.argmax())
+        place = _cell_name((~small).nonzero()[worst, 0].item(), corner, width, cells)
+        raise LawBroken(
+            f"The draws do not follow the density (χ² test, p = {p_value:.1g}). Most off: the cell "
+            f"{place} holds {int(observed[worst])} of {n} draws where the density expects "
+            f"{float(expected[worst]):.0f}."
+        )
+    return p_value
+
+
+def speaks_sampler(
+    model: Sampler, n: int = 8, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """``sample(n)`` returns n finite rows, and the generator alone decides them.
+
+    Returns:
+        the draws.
+
+    Example:
+        >>> from genlab.density import Gaussian
+        >>> model = Gaussian().fit(torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+        >>> speaks_sampler(model, 5).shape
+        torch.Size([5, 2])
+    """
+    state = None if generator is None else generator.get_state()
+    x = model.sample(n, generator=generator)
+    if not isinstance(x, Tensor) or len(x) != n:
+        raise LawBroken(f"sample({n}) must return a tensor with {n} rows, got {_describe(x)}.")
+    if not x.isfinite().all():
+        raise LawBroken(f"sample({n}) returned NaN or infinite values.")
+    if generator is not None:
+        generator.set_state(state)
+        if not torch.equal(x, model.sample(n, generator=generator)):
+            raise LawBroken(
+                "The same generator gave two different samples: some draw does not use the "
+                "generator that is passed."
+            )
+    return x
+
+
+def unbiased(estimates: Tensor, truth: float) -> float:
+    """The mean of independent estimates is the truth: |z| < 4, z by their own spread.
+
+    Args:
+        estimates: ``[repetitions]``, at least 30.
+        truth: the exact value.
+
+    Returns:
+        z.
+
+    Example:
+        >>> draws = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+        >>> abs(unbiased(draws, truth=0.0)) < 4
+        True
+    """
+    if estimates.ndim != 1 or len(estimates) < 30:
+        raise ValueError(
+            f"Expected 30 or more estimates in one axis, got shape {tuple(estimates.shape)}."
+        )
+    estimates = estimates.double()
+    error = float(estimates.std() / math.sqrt(len(estimates)))
+    mean = float(estimates.mean())
+    z = (mean - truth) / error if error > 0 else (0.0 if mean == truth else math.inf)
+    if not abs(z) < 4:
+        raise LawBroken(
+            f"The estimates average {mean:.6g} ± {error:.2g}, the truth is {truth:.6g}: "
+            f"they are {abs(z):.1f} standard errors apart, so the estimator is biased."
+        )
+    return z
+
+
+def _log_prob(model: Density, x: Tensor) -> Tensor:
+    log_p = model.log_prob(x)
+    if not isinstance(log_p, Tensor) or tuple(log_p.shape) != (len(x),):
+        raise LawBroken(
+            f"log_prob of {len(x)} points must have shape ({len(x)},), one value a point; "
+            f"got {_describe(log_p)}."
+        )
+    if log_p.isnan().any():
+        raise LawBroken(f"log_prob returned NaN at {int(log_p.isnan().sum())} of {len(x)} points.")
+    return log_p
+
+
+def _grid_mass(model: Density, low: Bound, high: Bound, points: int) -> Tensor:
+    """Density times cell volume at the midpoints of a grid, ``[points] * d``."""
+    a, b = _corner(low), _corner(high)
+    width = (b - a) / points
+    axes = [a[j] + (torch.arange(points) + 0.5) * width[j] for j in range(len(a))]
+    if isinstance(low, Sequence):
+        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(a))
+    else:
+        grid = axes[0]
+    mass = torch.cat([_log_prob(model, block).double().exp() for block in grid.split(2**16)])
+    return (mass * width.prod()).reshape([points] * len(a))
+
+
+def _corner(bound: Bound) -> Tensor:
+    return torch.as_tensor(bound, dtype=torch.float64).reshape(-1)
+
+
+def _cell_name(flat: int, corner: Tensor, width: Tensor, cells: int) -> str:
+    d = len(corner)
+    index = [flat // cells ** (d - 1 - j) % cells for j in range(d)]
+    sides = [
+        f"[{corner[j] + i * width[j]:.3g}, {corner[j] + (i + 1) * width[j]:.3g}]"
+        for j, i in enumerate(index)
+    ]
+    return " x ".join(sides)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

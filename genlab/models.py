@@ -1,0 +1,154 @@
+"""What a model can do, in a few words that every model speaks.
+
+The lectures name three tasks: estimate, evaluate, sample. A model's place in the taxonomy is
+which of these words it has; nothing is declared twice.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Draws: ``sample(n)`` returns a tensor of shape ``[n, *event]``."""
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Density(Sampler, Protocol):
+    """Draws, and evaluates its normalised density exactly: ``log_prob(x)`` is ``[batch]``, nats."""
+
+    def log_prob(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class LowerBound(Sampler, Protocol):
+    """Draws, and bounds its log-density from below: ``elbo(x)`` is ``[batch]``, nats."""
+
+    def elbo(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Unnormalized(Sampler, Protocol):
+    """Draws by a Markov chain, and knows its density up to a factor: ``energy(x)`` is ``[batch]``.
+
+    p(x) = exp(−energy(x)) / Z.
+    """
+
+    def energy(self, x: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the model catalogue."""
+
+    cls: type
+    chapter: str
+    source: str
+
+
+CATALOGUE: dict[str, Entry] = {}
+M = TypeVar("M", bound=type)
+
+
+def catalogued(chapter: str, source: str) -> Callable[[M], M]:
+    """Class decorator: enter a model into the catalogue.
+
+    Args:
+        chapter: slug of the chapter that teaches the model.
+        source: author and year of the original publication.
+
+    Example:
+        >>> from genlab.density import KDE
+        >>> CATALOGUE["KDE"].source
+        'Rosenblatt 1956; Parzen 1962'
+    """
+
+    def enter(cls: M) -> M:
+        CATALOGUE[cls.__name__] = Entry(cls, chapter, source)
+        return cls
+
+    return enter
+
+
+def capabilities(model: object | type) -> tuple[str, ...]:
+    """Names of the protocols that a model (or a model class) satisfies.
+
+    Example:
+        >>> from genlab.density import KDE, KNNDensity
+        >>> capabilities(KDE)
+        ('Sampler', 'Density')
+        >>> capabilities(KNNDensity)
+        ()
+    """
+    fits = issubclass if isinstance(model, type) else isinstance
+    return tuple(p.__name__ for p in (Sampler, Density, LowerBound, Unnormalized) if fits(model, p))
+
+
+def training_data(x: Tensor) -> Tensor:
+    """Check a training set and return it as a floating tensor of shape ``[n]`` or ``[n, d]``.
+
+    Floating input keeps its dtype, integers become float64.
+
+    Raises:
+        ValueError: no rows, more than two axes, or rows that are NaN or infinite (counted).
+
+    Example:
+        >>> training_data([1, 2, 4])
+        tensor([1., 2., 4.], dtype=torch.float64)
+    """
+    x = torch.as_tensor(x)
+    if x.ndim not in (1, 2):
+        raise ValueError(
+            f"Expected data of shape (n,) or (n, d), got {tuple(x.shape)}. "
+            "Flatten each example to one row: x.reshape(len(x), -1)."
+        )
+    if x.numel() == 0:
+        raise ValueError(f"Expected at least one row of data, got shape {tuple(x.shape)}.")
+    return _finite(x if x.is_floating_point() else x.double(), "data")
+
+
+def query_points(x: Tensor, event: tuple[int, ...]) -> Tensor:
+    """Check points at which a model with this event shape is evaluated; shape ``[batch, *event]``.
+
+    Raises:
+        ValueError: another shape than ``(batch, *event)``, or rows that are NaN or infinite.
+
+    Example:
+        >>> query_points(torch.zeros(3, 1), event=(2,))
+        Traceback (most recent call last):
+        ...
+        ValueError: Expected points of shape (batch, 2) like the training data, got (3, 1).
+    """
+    x = torch.as_tensor(x)
+    if x.ndim != 1 + len(event) or tuple(x.shape[1:]) != event:
+        wanted = "(batch,)" if not event else f"(batch, {', '.join(map(str, event))})"
+        one = " A single point needs its batch axis: x[None]." if tuple(x.shape) == event else ""
+        raise ValueError(
+            f"Expected points of shape {wanted} like the training data, got {tuple(x.shape)}.{one}"
+        )
+    return _finite(x if x.is_floating_point() else x.double(), "points")
+
+
+def sample_size(n: int) -> int:
+    """Check the number of draws asked for: an integer, zero or more."""
+    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+        raise ValueError(f"Expected a number of draws n >= 0 as an int, got {n!r}.")
+    return n
+
+
+def _finite(x: Tensor, what: str) -> Tensor:
+    bad = ~x.isfinite().reshape(len(x), -1).all(1)
+    if bad.any():
+        first = int(bad.nonzero()[0])
+        raise ValueError(
+            f"{int(bad.sum())} of {len(x)} rows of the {what} are NaN or infinite, the first is "
+            f"row {first}. Remove or impute them: x[x.isfinite()] in one dimension, "
+            "x[x.isfinite().all(1)] in more."
+        )
+    return x

@@ -1,0 +1,171 @@
+"""The book's figures: one look, and alt text that cannot be forgotten.
+
+Every function ends by displaying the figure as a PNG whose alt text travels with it, in Jupyter
+and on the site. Alt text says what is seen, not that there is a plot.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import numpy as np
+from IPython.display import Image, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+# One colour a symbol, the same in prose, formula and figure (after Okabe & Ito 2008: they stay
+# apart for readers with colour blindness).
+COLORS = {
+    "truth": "#0072B2",  # p_data
+    "model": "#D55E00",  # p_θ, and every estimate with a hat
+    "approx": "#009E73",  # q_φ
+    "code": "#AA4499",  # z
+    "data": "#5F6B76",  # the sample
+    "accent": "#B8860B",
+}
+
+STYLE = {
+    "axes.edgecolor": "#5F6B76",
+    "axes.labelcolor": "#333D47",
+    "axes.labelsize": 10,
+    "axes.prop_cycle": mpl.cycler(color=[COLORS[c] for c in COLORS if c != "data"]),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "image.cmap": "cividis",
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "text.color": "#333D47",
+    "xtick.color": "#5F6B76",
+    "ytick.color": "#5F6B76",
+}
+WIDTH, SCALE = 6.6, 100  # inches; CSS pixels an inch (the PNG has twice as many)
+
+
+@contextmanager
+def figure(
+    *,
+    alt: str,
+    x: str = "",
+    y: str = "",
+    title: str | Sequence[str] = "",
+    panels: int = 1,
+    height: float = 3.2,
+    share_y: bool = False,
+) -> Iterator[Axes | list[Axes]]:
+    """Axes to draw on; the figure is displayed when the block ends.
+
+    Args:
+        alt: what is to be seen, in a sentence or two. Required.
+        x, y: axis labels with units.
+        title: one title, or one a panel.
+        panels: number of panels side by side; more than one yields a list of axes.
+        height: inches; the width is that of the page.
+        share_y: one vertical axis for all panels.
+
+    Raises:
+        ValueError: alt text of fewer than 20 characters.
+
+    Example:
+        >>> with figure(alt="A parabola opens upwards with its lowest point at zero.") as ax:
+        ...     _ = ax.plot([-1, 0, 1], [1, 0, 1])
+        <IPython.core.display.Image object>
+    """
+    _described(alt)
+    with mpl.rc_context(STYLE):
+        fig = Figure(figsize=(WIDTH, height))
+        axes = fig.subplots(1, panels, squeeze=False, sharey=share_y)[0].tolist()
+        titles = [title] * panels if isinstance(title, str) else list(title)
+        for j, ax in enumerate(axes):
+            ax.set(xlabel=x, ylabel=y if j == 0 or not share_y else "", title=titles[j])
+        yield axes[0] if panels == 1 else axes
+        show(fig, alt=alt)
+
+
+def curve(
+    at: Tensor, values: Tensor | dict[str, Tensor], *, alt: str, x: str = "", y: str = "", **look
+) -> None:
+    """One curve, or several with their names, over ``at``.
+
+    Args:
+        at: ``[points]``. values: ``[points]``, or a dict of name and ``[points]``; a name that
+            is a key of ``COLORS`` takes that colour.
+        look: further arguments of :func:`figure`.
+
+    Example:
+        >>> import torch
+        >>> t = torch.linspace(0, 1, 5)
+        >>> curve(t, t**2, alt="The square rises slowly, then fast, from 0 to 1.")
+        <IPython.core.display.Image object>
+    """
+    with figure(alt=alt, x=x, y=y, **look) as ax:
+        if isinstance(values, dict):
+            for name, v in values.items():
+                ax.plot(at, v, label=name, **({"color": COLORS[name]} if name in COLORS else {}))
+            ax.legend()
+        else:
+            ax.plot(at, values)
+
+
+def images(x: Tensor, *, alt: str, columns: int = 12, title: str = "") -> None:
+    """A sheet of grey images, 0 white and 1 black.
+
+    Args:
+        x: ``[n, 1, height, width]`` or ``[n, height, width]``; values are clipped to [0, 1].
+
+    Raises:
+        ValueError: another shape, no images, or no alt text.
+
+    Example:
+        >>> import torch
+        >>> images(torch.eye(8).expand(3, 8, 8), alt="Three times the same black diagonal line.")
+        <IPython.core.display.Image object>
+    """
+    _described(alt)
+    x = np.asarray(x.squeeze(1) if x.ndim == 4 else x, dtype=float)
+    if x.ndim != 3 or len(x) == 0:
+        raise ValueError(f"Expected images of shape (n, 1, h, w) or (n, h, w), got {x.shape}.")
+    n, h, w = x.shape
+    rows = -(-n // columns)
+    sheet = np.zeros((rows * (h + 1) - 1, min(n, columns) * (w + 1) - 1))
+    for i in range(n):
+        r, c = divmod(i, columns)
+        sheet[r * (h + 1) : r * (h + 1) + h, c * (w + 1) : c * (w + 1) + w] = x[i].clip(0, 1)
+    with mpl.rc_context(STYLE):
+        width = WIDTH * min(1.0, sheet.shape[1] / (9 * (8 + 1)))
+        fig = Figure(figsize=(width, width * sheet.shape[0] / sheet.shape[1] + 0.3 * bool(title)))
+        ax = fig.subplots()
+        ax.imshow(sheet, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+        ax.set_axis_off()
+        ax.set_title(title)
+        show(fig, alt=alt)
+
+
+def show(fig: Figure, *, alt: str) -> None:
+    """Display a matplotlib figure with its alt text.
+
+    Example:
+        >>> show(Figure(figsize=(1, 1)), alt="An empty sheet, as nothing was drawn on it.")
+        <IPython.core.display.Image object>
+    """
+    _described(alt)
+    with mpl.rc_context(STYLE), io.BytesIO() as file:
+        # No creation date or software version: the same figure gives the same bytes.
+        fig.savefig(file, format="png", dpi=2 * SCALE, metadata={"Software": None})
+        png = file.getvalue()
+    display(Image(png, width=round(fig.get_figwidth() * SCALE), alt=alt))
+
+
+def _described(alt: str) -> None:
+    if not isinstance(alt, str) or len(alt.strip()) < 20:
+        raise ValueError(
+            "Expected alt text of at least 20 characters that says what is to be seen, "
+            f"got {alt!r}."
+        )
