@@ -1,6 +1,8 @@
 """Chapter 01: the theorems of density estimation, each as a test."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -63,13 +65,15 @@ def test_inverted_uniforms_have_the_distribution(g):
 def test_generalised_inverse_is_the_smallest_point_that_reaches_the_level():
     # Atoms and flat parts: the definition inf{x : F(x) >= z}, by exhaustion over the list.
     F, values = ecdf(data.LIST_C), sorted(set(data.LIST_C.tolist()))
-    z = torch.cat([torch.linspace(0.001, 0.999, 997), F(torch.tensor(values[:-1]).double())])
+    z = torch.cat(
+        [torch.linspace(0.001, 0.999, 997), F(torch.tensor(values[:-1], dtype=torch.float64))]
+    )
     expected = [min(v for v in values if F(torch.tensor([float(v)])) >= level) for level in z]
     assert inverse_cdf(F, z).tolist() == expected
 
 
 def test_inverse_cdf_is_exact_for_atoms_far_out_and_at_zero():
-    at = torch.tensor([-1e12, 0.0, 3.0, 1e-9])
+    at = torch.tensor([-1e12, 0.0, 3.0, 1e-9], dtype=torch.float64)
     assert inverse_cdf(ecdf(at), torch.tensor([0.1, 0.4, 0.6, 0.9])).tolist() == [
         -1e12,
         0.0,
@@ -313,7 +317,9 @@ def test_kernel_constants_are_its_integrals(name, g):
     )
     for u in (0.0, 0.3, 0.9, 1.0, 1.4, 1.99):
         exact = quad(lambda v, u=u: f(v) * f(u - v), *span, points=sorted({-1, 0, 1, u - 1, u}))[0]
-        assert float(k.convolution(torch.tensor([u]).double())) == pytest.approx(exact, abs=1e-8)
+        assert float(k.convolution(torch.tensor([u], dtype=torch.float64))) == pytest.approx(
+            exact, abs=1e-8
+        )
     cdf = np.vectorize(lambda t: quad(f, span[0], min(max(t, span[0]), span[1]), limit=200)[0])
     drawn = k.draw((400,), g).numpy()
     assert kstest(drawn, cdf).pvalue > 1e-3
@@ -326,10 +332,8 @@ def test_kernel_constants_are_its_integrals(name, g):
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_kde_integrates_to_one_in_every_dimension(kernel, d, g):
     x = normal(5, g, d)
-    points = {1: 8192, 2: 1024, 3: 128}[d]
-    assert laws.integrates_to_one(
-        KDE(0.5, kernel).fit(x), [-7.0] * d, [7.0] * d, points
-    ) == pytest.approx(1, abs=0.02)
+    points = {1: 8192, 2: 1024, 3: 192}[d]
+    laws.integrates_to_one(KDE(0.5, kernel).fit(x), [-5.0] * d, [5.0] * d, points)
 
 
 @pytest.mark.covers("E07")
@@ -351,7 +355,7 @@ def test_the_printed_normalisation_is_wrong_from_two_dimensions_on(d, integral, 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_kde_equals_the_sum_as_it_is_written(kernel, g):
     x, at = normal(30, g, 3), normal(20, g, 3)
-    h = torch.tensor([0.7, 0.4, 1.1]).double()
+    h = torch.tensor([0.7, 0.4, 1.1], dtype=torch.float64)
     k = KERNELS[kernel].pdf
     naive = [
         sum(math.prod(float(k((a[j] - xi[j]) / h[j])) for j in range(3)) for xi in x)
@@ -359,19 +363,19 @@ def test_kde_equals_the_sum_as_it_is_written(kernel, g):
         for a in at
     ]
     got = KDE(h, kernel).fit(x).log_prob(at).exp()
-    assert torch.allclose(got, torch.tensor(naive).double(), rtol=1e-10, atol=1e-15)
+    assert torch.allclose(got, torch.tensor(naive, dtype=torch.float64), rtol=1e-10, atol=1e-15)
 
 
 def test_gaussian_kde_is_exact_far_away_and_for_tiny_bandwidths(g):
     x = normal(50, g)
     for h, at in ((0.3, [1e6, -1e6, 40.0]), (1e-7, [float(x[0]) + 3e-7, 0.0])):
-        got = KDE(h).fit(x).log_prob(torch.tensor(at).double())
+        got = KDE(h).fit(x).log_prob(torch.tensor(at, dtype=torch.float64))
         exact = [
             float(torch.logsumexp(-0.5 * ((a - x) / h) ** 2, 0))
             - math.log(50 * h * math.sqrt(2 * math.pi))
             for a in at
         ]
-        assert torch.allclose(got, torch.tensor(exact).double(), rtol=1e-9)
+        assert torch.allclose(got, torch.tensor(exact, dtype=torch.float64), rtol=1e-9)
 
 
 def test_kde_of_float32_data_answers_in_float32_and_of_lists_in_float64():
@@ -472,7 +476,7 @@ def test_lscv_equals_its_definition(kernel, g):
     x, h = normal(25, g), 0.6
     model = KDE(h, kernel).fit(x)
     knots = sorted({float(v) + s * h for v in x for s in (-1, 0, 1)})
-    density = lambda t: float(model.log_prob(torch.tensor([t]).double()).exp())  # noqa: E731
+    density = lambda t: float(model.log_prob(torch.tensor([t], dtype=torch.float64)).exp())  # noqa: E731
     square = sum(
         quad(lambda t: density(t) ** 2, a, b)[0]
         for a, b in zip([knots[0] - 6, *knots], [*knots, knots[-1] + 6], strict=True)
@@ -511,24 +515,32 @@ def test_a_kde_is_easy_to_sample(g):
 
 
 @pytest.mark.covers("S1-39")
-def test_on_a_manifold_the_rate_is_that_of_its_own_dimension(g):
-    # A circle in 10 dimensions: estimate by the angle (1-D), or in the ambient space (10-D).
+def test_on_a_manifold_the_rate_is_that_of_fewer_dimensions(g):
+    # A noisy circle in a plane of ten dimensions. Its density is known: in the plane that of a
+    # circle with Gaussian noise (a Bessel function), normal in the eight others.
+    s = 0.1
+
     def circle(n):
         angle = 2 * math.pi * torch.rand(n, dtype=torch.float64, generator=g)
         plane = torch.stack([angle.cos(), angle.sin()], 1)
-        return torch.cat([plane, torch.zeros(n, 8).double()], 1) + 0.05 * normal(n, g, 10)
+        return torch.cat([plane, torch.zeros(n, 8, dtype=torch.float64)], 1) + s * normal(n, g, 10)
 
-    n, test = 300, circle(2000)
-    ambient = KDE("scott").fit(circle(n))
-    plane = PCASampler(KDE("lscv"), dim=2).fit(circle(n))
-    off_plane = Normal(0.0, 0.05)
-    rest = (test - plane.decode(plane.encode(test))).norm(dim=1)
-    assert plane.explained > 0.9
-    reduced = plane.density.log_prob(plane.encode(test)) + 8 * off_plane.log_prob(
-        torch.tensor(0.0)
-    )
-    reduced = reduced - 0.5 * (rest / 0.05) ** 2
-    assert reduced.mean() > ambient.log_prob(test).mean() + 3  # nats
+    test = circle(2000)
+    across = Normal(0.0, s).log_prob(test[:, 2:]).sum(1)
+    r = test[:, :2].norm(dim=1)
+    around = torch.special.i0e(r / s**2).log() - (r - 1) ** 2 / (2 * s**2)
+    truth = float((around - math.log(2 * math.pi * s**2) + across).mean())
+    sizes, ambient, reduced = [150, 600, 2400], [], []
+    for n in sizes:
+        x = circle(n)
+        ambient.append(truth - float(KDE("silverman").fit(x).log_prob(test).mean()))
+        plane = PCASampler(KDE("lscv"), dim=2).fit(x)
+        rest = test - plane.decode(plane.encode(test))
+        off = -((rest / s) ** 2).sum(1) / 2 - 8 * math.log(s * math.sqrt(2 * math.pi))
+        score = plane.density.log_prob(plane.encode(test)) + off
+        reduced.append(truth - float(score.mean()))
+    assert slope(sizes, reduced) < -0.5 < slope(sizes, ambient) < 0
+    assert reduced[2] < ambient[2] / 10
 
 
 # --- Neighbours --------------------------------------------------------------------------------
@@ -616,7 +628,7 @@ def test_a_kde_is_a_mixture_with_a_component_a_point(g):
 def test_thirty_gaussians_on_the_annulus(g):
     ring = data.Annulus(1.0, 1.5)
     x, test = ring.sample(900, generator=g), ring.sample(20_000, generator=g)
-    mixture = GaussianMixture(30, random_state=0).fit(x.numpy())
+    mixture = GaussianMixture(30, tol=1e-6, max_iter=2000, random_state=0).fit(x.numpy())
     drawn = torch.from_numpy(mixture.sample(20_000)[0])
     inside = float(ring.log_prob(drawn).isfinite().double().mean())
     truth = -math.log(math.pi * (1.5**2 - 1))
@@ -633,22 +645,17 @@ def test_mixtures_converge_and_their_likelihood_is_unbounded(g):
     box = ((x >= 0) & (x <= 1)).astype(float)
 
     def gap(k):
-        centres = (np.arange(k) + 0.5) / k
-        return min(
-            0.5 * np.trapezoid(abs(norm.pdf(x[:, None], centres, s / k).mean(1) - box), x)
-            for s in np.linspace(0.3, 0.7, 9)
-        )
+        mixture = norm.pdf(x[:, None], (np.arange(k) + 0.5) / k, 0.7 / k).mean(1)
+        return 0.5 * np.trapezoid(abs(mixture - box), x)
 
-    gaps = [gap(k) for k in (2, 4, 8, 16)]
-    assert slope([2, 4, 8, 16], gaps) == pytest.approx(-1, abs=0.1)
+    gaps = [gap(k) for k in (2, 4, 8, 16, 32)]
+    assert slope([2, 4, 8, 16, 32], gaps) == pytest.approx(-1, abs=0.05)
     # One component shrinks onto one point: the total log-likelihood passes every bound.
     points = normal(20, g)
     totals = [
         float(
             torch.logsumexp(
-                torch.stack(
-                    [Normal(points[0], s).log_prob(points), STANDARD.log_prob(points)]
-                ),
+                torch.stack([Normal(points[0], s).log_prob(points), STANDARD.log_prob(points)]),
                 0,
             ).sum()
         )
@@ -674,7 +681,7 @@ def test_on_two_moons_old_methods_hold_their_own_and_one_gaussian_does_not(g):
     network = nets.MixtureDensityNetwork(1, 1, components=6, hidden=(32, 32), generator=g).double()
     train.fit(
         network,
-        lambda model, batch: -model.log_prob(batch[1], batch[0]),
+        lambda model, batch, generator: -model.log_prob(batch[1], batch[0]),
         (x[:, :1], x[:, 1:]),
         steps=1500,
         generator=g,
@@ -752,7 +759,7 @@ def test_parametric_and_supervised_are_different_axes():
 
 @pytest.mark.covers("S1-32")
 def test_gaussian_is_the_maximum_of_the_likelihood(g):
-    x = normal(50, g, 2) @ torch.tensor([[1.0, 0.5], [0.0, 2.0]]).double() + 3
+    x = normal(50, g, 2) @ torch.tensor([[1.0, 0.5], [0.0, 2.0]], dtype=torch.float64) + 3
     model = Gaussian().fit(x)
 
     def loss(theta):
@@ -855,11 +862,17 @@ def test_bad_arguments_get_their_sentence(build, message):
         build()
 
 
-def test_memory_is_bounded_whatever_the_number_of_points(g):
-    import tracemalloc  # noqa: F401 - torch allocates outside; the bound is on the block size
-
-    from genlab.density.kernel import BLOCK, _blocks
-
-    blocks = list(_blocks(1_000_000, 10_000))
-    assert max(b.stop - b.start for b in blocks) * 10_000 <= BLOCK
-    assert sum(b.stop - b.start for b in blocks) == 1_000_000
+def test_memory_is_bounded_whatever_the_number_of_points():
+    # A million points against 200 data at once would be a table of 1.6 GB.
+    code = """
+import resource, torch
+from genlab.density import KDE
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # MB on Linux
+model = KDE(0.3).fit(torch.randn(200, dtype=torch.float64))
+model.log_prob(torch.zeros(10, dtype=torch.float64))
+before = peak()
+assert model.log_prob(torch.randn(1_000_000, dtype=torch.float64)).isfinite().all()
+print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 300

@@ -121,7 +121,7 @@ def _idx_images(
         try:
             _download(dataset, files)
         except (RuntimeError, OSError, http.client.HTTPException) as error:
-            reason = f", and their download failed ({error})"
+            reason = f", and their download failed ({' '.join(str(error).split())})"
             raise files.missing(absent, folder, reason) from error
     arrays = {name: read_idx(gzip.decompress(files.read(name, folder))) for name in files.md5}
 
