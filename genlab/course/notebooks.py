@@ -9,6 +9,7 @@ Cells tagged ``wrong-answer`` stand behind the solution that they get wrong; the
 notebook, and the tests show that the check turns each of them down.
 """
 
+import ast
 import copy
 import os
 import re
@@ -63,6 +64,8 @@ def read(source: Path) -> NotebookNode:
                 f'{source.name}: a cell tagged "{WRONG}" needs no nbgrader metadata ({cell.id}).'
             )
         _check_markers(source, cell)
+        if nbgrader.get("grade") and cell.cell_type == "code":
+            _check_has_no_value(source, cell)
     ids = [cell.id for cell in nb.cells]
     for twice in {i for i in ids if ids.count(i) > 1}:
         raise CourseError(f"{source.name}: two cells have the grade_id {twice}. Rename one.")
@@ -106,12 +109,13 @@ def executed(nb: NotebookNode, folder: Path, timeout: int = 120) -> NotebookNode
         CourseError: a cell fails; the traceback is in the message.
     """
     nb = copy.deepcopy(nb)
-    env = os.environ | {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1", "PYTHONWARNINGS": "error"}
+    env = os.environ | {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1"}
     client = NotebookClient(
         nb,
         timeout=timeout,
         kernel_name="python3",
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns at every start
         resources={"metadata": {"path": str(folder)}},
     )
     try:
@@ -207,6 +211,15 @@ def _check_markers(source: Path, cell: NotebookNode) -> None:
             inside = begins or (inside and not ends)
         if inside:
             raise CourseError(f"{source.name}, cell {cell.id}: ### BEGIN {region} is never closed.")
+
+
+def _check_has_no_value(source: Path, cell: NotebookNode) -> None:
+    """A number shown by a check cell would be its score: nbgrader takes it for partial credit."""
+    if isinstance(ast.parse(cell.source).body[-1], ast.Expr):
+        raise CourseError(
+            f"{source.name}, cell {cell.id}: a check must not end in a value, which nbgrader "
+            "would take for the score. Assign it or assert something of it."
+        )
 
 
 def _bare(nb: NotebookNode) -> list[tuple]:

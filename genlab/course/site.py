@@ -31,15 +31,15 @@ def build(root: Path) -> Path:
     vendor_mathjax(root)
     _say("3/4 pages: chapters run when their code or the modules under it changed")
     env = os.environ | {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1"}
-    command = [sys.executable, "-m", "jupyter_book", "build", str(root), "-W", "-n", "--keep-going"]
-    if subprocess.run(command, env=env, check=False).returncode:
+    book = Path(sys.executable).with_name("jupyter-book")
+    command = [book, "build", root, "-W", "-n", "--keep-going"]
+    page = root / "_build" / "html" / "index.html"
+    if subprocess.run(command, env=env, check=False).returncode or not page.is_file():
         raise CourseError("the pages were not built; the reason stands above.")
     _say("4/4 checks: no solution on the site, no request to another host")
-    html = root / "_build" / "html"
-    problems = [*leaks(root, html), *requests_elsewhere(html)]
+    problems = [*leaks(root, page.parent), *requests_elsewhere(page.parent)]
     if problems:
         raise CourseError("the site must not be published:\n  " + "\n  ".join(problems))
-    page = html / "index.html"
     _say(f"done in {time.perf_counter() - start:.0f} s. Open {page}")
     return page
 

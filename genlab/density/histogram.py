@@ -25,7 +25,8 @@ class Histogram:
 
     Raises:
         ValueError: bad data, a constant column without a range, data outside the range, bins
-            that are not whole numbers ≥ 1, or more than ten million cells.
+            that are not whole numbers ≥ 1, more than ten million cells, or ``"loo"`` where ties
+            drive the number of bins up without end.
 
     Source: Scott 1979, Biometrika 66, 605.
 
@@ -148,7 +149,13 @@ def _loo_bins(rows: Tensor, low: Tensor, high: Tensor) -> int:
         cell = _cell(rows, low, (high - low) / m, (m,) * d)
         share = cell.unique(return_counts=True)[1].double() / n
         risk.append(float(2 - (n + 1) * (share**2).sum()) * m**d / ((n - 1) * volume))
-    return tried[min(range(len(tried)), key=risk.__getitem__)]
+    best = tried[min(range(len(tried)), key=risk.__getitem__)]
+    if best == n > 8:
+        raise ValueError(
+            "Leave-one-out prefers as many bins as there are rows: the data hold many equal values "
+            "(rounded or whole numbers?). Give a number of bins, or use Categorical."
+        )
+    return best
 
 
 def _box(rows: Tensor, given: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
@@ -165,7 +172,8 @@ def _box(rows: Tensor, given: tuple[float, float] | None) -> tuple[Tensor, Tenso
     outside = int(((rows < low) | (rows > high)).any(1).sum())
     if outside:
         raise ValueError(
-            f"{outside} of {len(rows)} rows lie outside range={given}. Widen the range or drop them."
+            f"{outside} of {len(rows)} rows lie outside range={given}. "
+            "Widen the range or drop them."
         )
     return low, high
 
