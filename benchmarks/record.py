@@ -30,7 +30,6 @@ def one_thread() -> None:
 def environment(*packages: str) -> dict:
     """What a timing depends on: date, commit, processor, threads, versions, load."""
     changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results").splitlines()
-    pools = threadpool_info()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
@@ -40,8 +39,8 @@ def environment(*packages: str) -> dict:
         "cores": os.cpu_count(),
         "load": [round(x, 2) for x in os.getloadavg()],
         "platform": f"{platform.system()} {platform.machine()}",
-        "threads": {"torch": torch.get_num_threads()}
-        | {pool["prefix"]: pool["num_threads"] for pool in pools},
+        "threads": [f"torch {torch.get_num_threads()}"]
+        + [f"{pool['prefix']} {pool['num_threads']}" for pool in threadpool_info()],
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
     }
@@ -91,17 +90,23 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def show(title: str, result: dict) -> None:
-    """Print the medians, the ratios and the targets of one measurement."""
-    print(f"\n{title}", flush=True)
+def show(result: dict) -> None:
+    """Print the medians, the ratios, the errors and the targets of one measurement."""
+    setting = ", ".join(f"{key} = {value:.6g}" for key, value in result["setting"].items())
+    print(f"\n{result['what']}: {setting}")
     for name, times in result.get("seconds", {}).items():
         line = f"  {name:<28} cpu {times['median_cpu']:9.4f} s  wall {times['median_wall']:9.4f} s"
         if ratio := result["ratios"].get(name):
             line += "  ratio {median:.2f} ({min:.2f} to {max:.2f})".format(**ratio["cpu"])
         print(line)
+    for name, errors in result.get("max_abs_error", {}).items():
+        print(f"  error of {name}: " + ", ".join(f"{p} {e:.1e}" for p, e in errors.items()))
     for t in result["targets"]:
         sign = f">= {t['at_least']:.3g}" if "at_least" in t else f"<= {t['at_most']:.3g}"
-        print(f"  {'met' if t['met'] else 'MISSED'}: {t['what']}: {t['value']:.3g} ({sign})")
+        print(
+            f"  {'met' if t['met'] else 'MISSED'}: {t['what']}: {t['value']:.3g} ({sign})",
+            flush=True,
+        )
 
 
 def save(name: str, result: dict) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import ipywidgets
+from IPython.utils.capture import capture_output
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,16 @@ def sliders(draw: Callable[..., None], **knobs: Knob) -> ipywidgets.Widget:
     out = ipywidgets.Output()
 
     def redraw(_=None) -> None:
-        out.outputs = ()
-        with out:
+        # Captured here and set as a whole: an error in draw reaches its caller, and nothing
+        # depends on how a front end routes output.
+        with capture_output() as shown:
             draw(**{name: control.value for name, control in controls.items()})
+        text = {"output_type": "stream", "name": "stdout", "text": shown.stdout}
+        figures = [
+            {"output_type": "display_data", "data": figure.data, "metadata": figure.metadata or {}}
+            for figure in shown.outputs
+        ]
+        out.outputs = (*([text] if shown.stdout else []), *figures)
 
     for control in controls.values():
         control.observe(redraw, names="value")

@@ -8,8 +8,6 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
-from genlab.models import query_points
-
 
 @contextmanager
 def weights_from(generator: Generator | None) -> Iterator[None]:
@@ -145,7 +143,7 @@ class MixtureDensityNetwork(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Parameters of p(y | x): log π ``[batch, K]``, μ and log σ ``[batch, K, d]``."""
         sizes = [self.components, *2 * [self.components * self.n_out]]
-        logits, mean, log_sigma = self.net(self._checked(x, self.n_in)).split(sizes, dim=-1)
+        logits, mean, log_sigma = self.net(self._checked("x", x, self.n_in)).split(sizes, dim=-1)
         event = (self.components, self.n_out)
         return logits.log_softmax(-1), mean.unflatten(-1, event), log_sigma.unflatten(-1, event)
 
@@ -155,7 +153,7 @@ class MixtureDensityNetwork(nn.Module):
         Raises:
             ValueError: another shape or dtype than the model's, or NaN or infinite rows.
         """
-        y = self._checked(y, self.n_out)
+        y = self._checked("y", y, self.n_out)
         log_pi, mean, log_sigma = self(x)
         if len(y) != len(mean):
             raise ValueError(f"Expected one y for each x, got {len(y)} for {len(mean)}.")
@@ -173,11 +171,14 @@ class MixtureDensityNetwork(nn.Module):
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return mean + sigma * noise
 
-    def _checked(self, points: Tensor, width: int) -> Tensor:
-        points, dtype = query_points(points, (width,)), next(self.parameters()).dtype
-        if points.dtype != dtype:
+    def _checked(self, name: str, points: Tensor, width: int) -> Tensor:
+        dtype = next(self.parameters()).dtype
+        if points.ndim != 2 or points.shape[1] != width or points.dtype != dtype:
             raise ValueError(
-                f"The points are {points.dtype}, the model's weights are {dtype}: convert the "
-                "points by .float() or .double(), or the model."
+                f"Expected {name} of shape (batch, {width}) and of the weights' {dtype}, "
+                f"got {tuple(points.shape)} of {points.dtype}."
             )
+        if not points.isfinite().all():
+            bad = int((~points.isfinite()).any(1).sum())
+            raise ValueError(f"{bad} of {len(points)} rows of {name} are NaN or infinite.")
         return points

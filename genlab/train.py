@@ -98,7 +98,7 @@ def fit(
         checkpoint: file to write and to resume from (safetensors, nothing pickled).
         checkpoint_every: steps between two writes; the last step is always written.
         progress: a bar on stderr: None in a terminal only, True also in a notebook, False never.
-            None is ever shown where the environment variable ``GENLAB_QUIET`` is set.
+            Where the environment variable ``GENLAB_QUIET`` is set there is no bar.
 
     Raises:
         TypeError: the model, the data or what the loss returned is of another kind.
@@ -132,7 +132,8 @@ def fit(
         )
 
     model.to(target)
-    run = _Run(model, optimizer(model.parameters(), lr=lr), rng)
+    weights = list(model.parameters())
+    run = _Run(model, optimizer(weights, lr=lr), rng)
     if path is not None:
         run.identity = {
             "batch_size": batch_size,
@@ -163,18 +164,20 @@ def fit(
                 each = loss(model, batch if isinstance(data, tuple) else batch[0], rng)
                 mean = _checked_objective(each, len(index)).mean()
                 not_taken = f"Step {step} of {steps} was not taken"
-                _check_finite([mean], f"{not_taken}: its loss is", lr)
+                run.losses.append(mean.item())
+                _check_finite(run.losses[-1], f"{not_taken}: its loss is", lr)
                 mean.backward()
-                gradient = (p.grad for p in model.parameters() if p.grad is not None)
+                gradient = _total(w.grad for w in weights if w.grad is not None)
                 _check_finite(gradient, f"{not_taken}: its gradient is", lr)
                 run.optimizer.step()
 
-                run.losses.append(mean.item())
                 run.seconds = time.perf_counter() - start
                 bar.set_postfix_str(f"loss {run.losses[-1]:.4g}", refresh=False)
                 bar.update()
                 if step % checkpoint_every == 0 or step == steps:
-                    _check_finite(model.parameters(), f"After step {step} a weight is", lr)
+                    _check_finite(
+                        _total(w.detach() for w in weights), f"After step {step} a weight is", lr
+                    )
                     if path is not None:
                         _save(run, path)
     finally:
@@ -260,12 +263,12 @@ def _checked_objective(each: Tensor, batch: int) -> Tensor:
     return each
 
 
-def _is_finite(tensors: Iterable[Tensor]) -> bool:
-    return math.isfinite(sum(x.detach().sum() for x in tensors))  # no NaN or inf leaves a sum
+def _total(tensors: Iterable[Tensor]) -> float:
+    return float(sum(x.sum() for x in tensors))  # finite only if every entry is
 
 
-def _check_finite(tensors: Iterable[Tensor], what: str, lr: float) -> None:
-    if not _is_finite(tensors):
+def _check_finite(value: float, what: str, lr: float) -> None:
+    if not math.isfinite(value):
         raise ValueError(
             f"{what} NaN or infinite. Lower lr (now {lr:g}), scale the data, or look for a "
             "logarithm, a division, a root or an exponential that leaves its domain."
@@ -334,7 +337,7 @@ def _resume(run: _Run, path: Path, steps: int) -> None:
     weights = {
         key.removeprefix("model."): x for key, x in tensors.items() if key.startswith("model.")
     }
-    if not _is_finite(weights[name] for name, _ in run.model.named_parameters()):
+    if not math.isfinite(_total(weights[name] for name, _ in run.model.named_parameters())):
         raise ValueError(f"{path} holds weights that are NaN or infinite. {remedy}")
 
     state: dict[int, dict[str, object]] = {}

@@ -25,6 +25,7 @@
 import math
 
 import torch
+from IPython.display import display
 from sklearn.datasets import load_breast_cancer
 
 from genlab import data, laws, plot
@@ -354,7 +355,7 @@ try:
 except NotImplementedError:
     print("Comes with exercise 1.4.")
 else:
-    display(panel)  # noqa: F821 - Jupyter's own
+    display(panel)
 
 # %% [markdown]
 # ## 1.5 Bias and variance, exactly (3 points, 30 minutes)

@@ -257,16 +257,17 @@ def test_the_dtype_is_kept_and_an_empty_batch_is_a_batch(dtype):
 @pytest.mark.parametrize(
     ("y", "x", "message"),
     [
-        (torch.zeros(5), torch.zeros(5, 3), r"shape \(batch, 2\).*got \(5,\)"),
-        (torch.zeros(5, 1), torch.zeros(5, 3), r"shape \(batch, 2\).*got \(5, 1\)"),
-        (torch.zeros(5, 3), torch.zeros(5, 3), r"shape \(batch, 2\).*got \(5, 3\)"),
-        (torch.zeros(5, 2), torch.zeros(5, 1), r"shape \(batch, 3\).*got \(5, 1\)"),
-        (torch.zeros(2), torch.zeros(1, 3), r"shape \(batch, 2\)"),
+        (torch.zeros(5), torch.zeros(5, 3), r"y of shape \(batch, 2\).*got \(5,\)"),
+        (torch.zeros(5, 1), torch.zeros(5, 3), r"y of shape \(batch, 2\).*got \(5, 1\)"),
+        (torch.zeros(5, 3), torch.zeros(5, 3), r"y of shape \(batch, 2\).*got \(5, 3\)"),
+        (torch.zeros(5, 2), torch.zeros(5, 1), r"x of shape \(batch, 3\).*got \(5, 1\)"),
+        (torch.zeros(2), torch.zeros(1, 3), r"y of shape \(batch, 2\)"),
         (torch.zeros(5, 2), torch.zeros(1, 3), "one y for each x, got 5 for 1"),
         (torch.zeros(1, 2), torch.zeros(5, 3), "one y for each x, got 1 for 5"),
-        (torch.zeros(5, 2).double(), torch.zeros(5, 3), "float64, the model's weights are.*32"),
-        (torch.zeros(5, 2), torch.zeros(5, 3).long(), "float64, the model's weights are.*32"),
-        (torch.full((5, 2), torch.nan), torch.zeros(5, 3), "5 of 5 rows.*NaN"),
+        (torch.zeros(5, 2).double(), torch.zeros(5, 3), "y .*the weights' .*float32.*float64"),
+        (torch.zeros(5, 2), torch.zeros(5, 3).long(), "x .*the weights' .*float32.*int64"),
+        (torch.full((5, 2), torch.nan), torch.zeros(5, 3), "5 of 5 rows of y are NaN"),
+        (torch.zeros(2, 2), torch.tensor([[0, 0, 0], [0, torch.inf, 0]]), "1 of 2 rows of x"),
     ],
 )
 def test_wrong_points_are_refused_in_a_sentence(y, x, message):

@@ -399,7 +399,7 @@ for name in test_train.RUNS:
         test_train.run(name, straight, every=1)
         os._exit(0)
     os.wait()
-    midway, patience, status = 0, 0.03, None
+    midway, patience, status = 0, 0.04, None
     while status != 0:
         child = os.fork()
         if child == 0:
@@ -411,7 +411,7 @@ for name in test_train.RUNS:
         if status > 0:
             sys.exit(name + ": a child failed")
         midway += status == -signal.SIGKILL and os.path.exists(killed)
-        patience *= 1.2
+        patience *= 1.3
     print(name, midway, flush=True)
 """
 
@@ -634,7 +634,7 @@ def test_a_checkpoint_with_weights_that_are_not_finite_is_refused(tmp_path, monk
     with pytest.raises(ValueError, match="a weight is NaN"):
         run("adam-tensor", path, steps=7, loss=poisoned)
     assert not path.exists()
-    monkeypatch.setattr(train, "_is_finite", lambda tensors: True)
+    monkeypatch.setattr(train, "_check_finite", lambda value, what, lr: None)
     run("adam-tensor", path, steps=7, loss=poisoned)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="holds weights that are NaN or infinite"):

@@ -33,17 +33,21 @@ def modules(page: Path, root: Path) -> set[Path]:
     while todo:
         module = todo.pop()
         done.add(module)
-        todo |= _imports(ast.parse(module.read_text(encoding="utf8")), root) - done
+        package = module.relative_to(root).parent.parts
+        todo |= _imports(ast.parse(module.read_text(encoding="utf8")), root, package) - done
     return done
 
 
-def _imports(tree: ast.AST, root: Path) -> set[Path]:
+def _imports(tree: ast.AST, root: Path, package: tuple[str, ...] = ()) -> set[Path]:
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # One dot is the package that the module is in, each further dot one above it.
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            name = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {name} | {f"{name}.{alias.name}" for alias in node.names}
     return {file for name in names for file in _files(name, root)}
 
 

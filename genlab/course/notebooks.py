@@ -19,8 +19,10 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from nbgrader.nbgraderformat import MetadataValidator, ValidationError
+from nbgrader.nbgraderformat.common import SchemaMismatchError
 from nbgrader.preprocessors import (
     CheckCellMetadata,
     ClearHiddenTests,
@@ -63,6 +65,7 @@ def read(source: Path) -> NotebookNode:
             raise CourseError(
                 f'{source.name}: a cell tagged "{WRONG}" needs no nbgrader metadata ({cell.id}).'
             )
+        _check_metadata(source, cell)
         _check_markers(source, cell)
         if nbgrader.get("grade") and cell.cell_type == "code":
             _check_has_no_value(source, cell)
@@ -106,7 +109,7 @@ def executed(nb: NotebookNode, folder: Path, timeout: int = 120) -> NotebookNode
     """Run a notebook from top to bottom in ``folder``, one thread, without progress bars.
 
     Raises:
-        CourseError: a cell fails; the traceback is in the message.
+        CourseError: a cell fails, takes too long or ends the kernel; the message shows it.
     """
     nb = copy.deepcopy(nb)
     env = os.environ | {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1"}
@@ -115,14 +118,21 @@ def executed(nb: NotebookNode, folder: Path, timeout: int = 120) -> NotebookNode
         timeout=timeout,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,  # how a stream is cut up is chance
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns at every start
         resources={"metadata": {"path": str(folder)}},
     )
     try:
         client.execute(env=env)
-    except CellExecutionError as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise CourseError(str(error)) from error
-    nb.metadata.language_info = NotebookNode(name="python")
+    nb.metadata = NotebookNode(
+        kernelspec=NotebookNode(_KERNEL), language_info=NotebookNode(name="python")
+    )
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            # A widget without its kernel is dead, and its id is new each time.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     return nb
 
 
@@ -158,7 +168,7 @@ def check(root: Path, names: Sequence[str] = ()) -> None:
         if not path.is_file() or path.read_bytes() != dumps(exercise(source, name)).encode():
             differ.append(f"exercises/{name}.ipynb")
         path = root / "solutions" / f"{name}.ipynb"
-        if not path.is_file() or _bare(nbformat.read(path, 4)) != _bare(solution(source)):
+        if not _has_cells_of(path, solution(source)):
             differ.append(f"solutions/{name}.ipynb")
     if differ:
         raise CourseError(
@@ -200,26 +210,52 @@ def _check_markers(source: Path, cell: NotebookNode) -> None:
                 f"{source.name}, cell {cell.id}: «{line.strip()}» looks like a marker but is "
                 f"none. The markers are {', '.join(sorted(MARKERS))}, each on its own line."
             )
-    for region in ("SOLUTION", "HIDDEN TESTS"):
-        inside = False
-        for line in cell.source.splitlines():
-            begins, ends = (line.strip() == f"### {edge} {region}" for edge in ("BEGIN", "END"))
-            if (begins and inside) or (ends and not inside):
-                raise CourseError(
-                    f"{source.name}, cell {cell.id}: {line.strip()} without its partner."
-                )
-            inside = begins or (inside and not ends)
-        if inside:
-            raise CourseError(f"{source.name}, cell {cell.id}: ### BEGIN {region} is never closed.")
+    inside = None
+    for line in cell.source.splitlines():
+        if line.strip() not in MARKERS:
+            continue
+        edge, region = line.strip().removeprefix("### ").split(" ", 1)
+        if inside != (None if edge == "BEGIN" else region):
+            raise CourseError(f"{source.name}, cell {cell.id}: {line.strip()} without its partner.")
+        role = {"SOLUTION": "solution", "HIDDEN TESTS": "grade"}[region]
+        if not cell.metadata.get("nbgrader", {}).get(role):
+            raise CourseError(
+                f"{source.name}, cell {cell.id}: {line.strip()} needs a cell whose nbgrader "
+                f'metadata say "{role}": true.'
+            )
+        inside = region if edge == "BEGIN" else None
+    if inside:
+        raise CourseError(f"{source.name}, cell {cell.id}: ### BEGIN {inside} is never closed.")
+
+
+def _check_metadata(source: Path, cell: NotebookNode) -> None:
+    try:
+        MetadataValidator().validate_cell(cell)
+    except (ValidationError, SchemaMismatchError) as error:
+        reason = getattr(error, "message", str(error))
+        raise CourseError(
+            f"{source.name}, cell {cell.id}: nbgrader does not accept its metadata: {reason}"
+        ) from error
 
 
 def _check_has_no_value(source: Path, cell: NotebookNode) -> None:
     """A number shown by a check cell would be its score: nbgrader takes it for partial credit."""
-    if isinstance(ast.parse(cell.source).body[-1], ast.Expr):
+    try:
+        body = ast.parse(cell.source).body
+    except SyntaxError as error:
+        raise CourseError(f"{source.name}, cell {cell.id} is not Python: {error}") from error
+    if body and isinstance(body[-1], ast.Expr):
         raise CourseError(
             f"{source.name}, cell {cell.id}: a check must not end in a value, which nbgrader "
             "would take for the score. Assign it or assert something of it."
         )
+
+
+def _has_cells_of(path: Path, nb: NotebookNode) -> bool:
+    try:
+        return _bare(nbformat.read(path, 4)) == _bare(nb)
+    except (FileNotFoundError, ValueError):  # not there, or not a notebook any more
+        return False
 
 
 def _bare(nb: NotebookNode) -> list[tuple]:

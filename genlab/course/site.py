@@ -1,5 +1,6 @@
 """The website: front-end files, pages, and what must not be in them."""
 
+import html as html_entities
 import os
 import re
 import shutil
@@ -88,7 +89,7 @@ def leaks(root: Path, html: Path) -> Iterator[str]:
         chapter = root / "book" / f"{name}.md"
         public |= _lines([chapter.read_text(encoding="utf8")] if chapter.is_file() else [])
         for line in _lines(cell.source for cell in source.cells) - public:
-            secrets[_letters(line)] = f"solutions/{name}.py: {line}"
+            secrets[_letters(_unescaped(line))] = f"solutions/{name}.py: {line}"
     for file in sorted(html.rglob("*")):
         if file.is_file() and file.suffix in {".html", ".md", ".ipynb", ".js", ".json", ".txt"}:
             if "vendor" in file.parts:
@@ -139,18 +140,10 @@ def _letters(text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
+    """Text without highlighting and HTML entities, and without the backslashes of JSON strings."""
     text = re.sub(r"</?span[^>]*>", "", text)
-    for entity, sign in (
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", '"'),
-        ("&#39;", "'"),
-        ('\\"', '"'),
-        ("\\n", "\n"),
-        ("&amp;", "&"),
-    ):
-        text = text.replace(entity, sign)
-    return text
+    text = re.sub(r"&#?\w+;", lambda entity: html_entities.unescape(entity[0]), text)
+    return text.replace("\\n", "\n").replace("\\", "")
 
 
 def _say(text: str) -> None:

@@ -142,8 +142,8 @@ def _enough(k: int, n: int) -> None:
 
 def _no_ties(rows: Tensor, limit: int) -> None:
     """Refuse data with ``limit`` ≥ 2 or more equal rows, where a k-th distance is 0."""
-    # Equal rows have equal first entries; where few of those are equal, sorting them is enough,
-    # at a twentieth of the time that comparing whole rows takes.
+    # Equal rows have equal first entries. Sorting these is much faster than comparing whole rows,
+    # which took longer than building the tree, and most often settles it.
     first = np.sort(rows[:, 0].numpy())
     if (first[limit - 1 :] != first[: len(first) - limit + 1]).all():
         return

@@ -1,0 +1,476 @@
+"""The words that models speak: law tests over every model in the catalogue."""
+
+import importlib.util
+import math
+import pkgutil
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+import genlab
+from genlab import laws, models
+from genlab.density import (
+    KDE,
+    AdaptiveKDE,
+    Categorical,
+    FullTable,
+    Gaussian,
+    Histogram,
+    IndependentBernoulli,
+    KNNDensity,
+    PCASampler,
+)
+from genlab.models import (
+    CATALOGUE,
+    Density,
+    LowerBound,
+    Sampler,
+    Unnormalized,
+    capabilities,
+    query_points,
+    sample_size,
+    training_data,
+)
+
+# A model is in the catalogue once its module is imported.
+for module in pkgutil.walk_packages(genlab.__path__, "genlab."):
+    if not module.name.startswith("genlab.course"):
+        importlib.import_module(module.name)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A small fit of one model: on which data, and where its mass is.
+
+    A density on a continuum has a box (``low``, ``high``), one on a finite set its ``support``.
+    """
+
+    fit: Callable[[Tensor], object]
+    data: Tensor
+    low: float | list[float] | None = None
+    high: float | list[float] | None = None
+    support: Tensor | None = None
+
+    @property
+    def model(self):
+        return self.fit(self.data)
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        return tuple(self.data.shape[1:])
+
+
+def on_line(fit, reach: float = 8.0) -> Example:
+    return Example(fit, LINE, -reach, reach)
+
+
+def in_plane(fit, reach: float = 8.0) -> Example:
+    return Example(fit, PLANE, [-reach] * 2, [reach] * 2)
+
+
+_G = torch.Generator().manual_seed(7)
+_SIDE = torch.randint(2, (60,), generator=_G).double()
+LINE = 0.6 * torch.randn(60, dtype=torch.float64, generator=_G) + 3 * _SIDE - 1.5
+PLANE = torch.stack([LINE, LINE / 2 + torch.randn(60, dtype=torch.float64, generator=_G)], 1)
+SPACE = torch.cat([PLANE, PLANE.sum(1, keepdim=True) / 3], 1)
+BITS = torch.cat([torch.randint(2, (60, 2), generator=_G), torch.ones(60, 1).long()], 1)
+BITS[0, 2] = 0
+STATES = torch.cartesian_prod(*[torch.arange(2)] * 3)
+DICE = torch.tensor([1, 1, 2, 3, 3, 3, 6])
+
+EXAMPLES: dict[str, list[Example]] = {
+    "AdaptiveKDE": [
+        on_line(lambda x: AdaptiveKDE(k=8).fit(x)),
+        in_plane(lambda x: AdaptiveKDE(k=8).fit(x), 12),
+    ],
+    "Categorical": [
+        Example(lambda x: Categorical(range(1, 7)).fit(x), DICE, support=torch.arange(1, 7)),
+        Example(lambda x: Categorical([6, 1, 2, 3], 0.5).fit(x), DICE, support=DICE.unique()),
+    ],
+    "FullTable": [Example(lambda x: FullTable().fit(x), BITS, support=STATES)],
+    "Gaussian": [
+        on_line(lambda x: Gaussian().fit(x), 16),
+        in_plane(lambda x: Gaussian().fit(x), 12),
+    ],
+    "Histogram": [
+        on_line(lambda x: Histogram(9).fit(x), 4),
+        on_line(lambda x: Histogram("loo").fit(x), 4),
+        in_plane(lambda x: Histogram([7, 4], (-4.5, 4.5)).fit(x), 5),
+    ],
+    "IndependentBernoulli": [
+        Example(lambda x: IndependentBernoulli().fit(x), BITS, support=STATES)
+    ],
+    "KDE": [
+        on_line(lambda x: KDE("lscv").fit(x)),
+        on_line(lambda x: KDE(0.5, "triangular").fit(x)),
+        on_line(lambda x: KDE(0.5, "uniform").fit(x)),
+        in_plane(lambda x: KDE("scott").fit(x)),
+        in_plane(lambda x: KDE(torch.tensor([1.0, 0.5]), "epanechnikov").fit(x)),
+    ],
+    "KNNDensity": [
+        on_line(lambda x: KNNDensity(k=5).fit(x)),
+        in_plane(lambda x: KNNDensity(k=5).fit(x)),
+    ],
+    "PCASampler": [
+        Example(lambda x: PCASampler(KDE("scott"), dim=2).fit(x), SPACE),
+        Example(lambda x: PCASampler(Gaussian(), dim=1).fit(x), PLANE),
+    ],
+}
+
+
+def having(*words: str, on: str = "") -> pytest.MarkDecorator:
+    """Parametrize over the examples whose class has these methods, on a "low" or a "support"."""
+    chosen = [
+        pytest.param(example, id=f"{name}-{i}")
+        for name, examples in EXAMPLES.items()
+        for i, example in enumerate(examples)
+        if name in CATALOGUE and all(hasattr(CATALOGUE[name].cls, word) for word in words)
+        if not on or getattr(example, on) is not None
+    ]
+    return pytest.mark.parametrize("example", chosen)
+
+
+def seeded(number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(number)
+
+
+# --- The catalogue -----------------------------------------------------------------------------
+
+
+def test_every_catalogued_model_has_an_example():
+    assert set(EXAMPLES) == set(CATALOGUE), "add the new model to EXAMPLES"
+    for name, examples in EXAMPLES.items():
+        assert examples
+        assert all(type(example.model) is CATALOGUE[name].cls for example in examples)
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_an_entry_names_its_chapter_and_its_source(name):
+    entry = CATALOGUE[name]
+    assert entry.cls.__name__ == name
+    assert importlib.util.find_spec(f"genlab.{entry.chapter}"), "no such chapter"
+    assert (entry.cls.__module__ + ".").startswith(f"genlab.{entry.chapter}.")
+    assert re.search(r"[A-Z]\w+.* 1[789]\d\d|[A-Z]\w+.* 20\d\d", entry.source), entry.source
+
+
+def test_catalogued_enters_the_class_and_leaves_it_as_it_is(monkeypatch):
+    monkeypatch.setattr(models, "CATALOGUE", {})
+
+    class Mine:
+        pass
+
+    assert models.catalogued(chapter="density", source="Author 1999")(Mine) is Mine
+    assert list(models.CATALOGUE) == ["Mine"]
+    assert models.CATALOGUE["Mine"] == models.Entry(Mine, "density", "Author 1999")
+
+
+# --- What a model can do -----------------------------------------------------------------------
+
+
+@having()
+def test_capabilities_of_a_model_and_of_its_class_agree(example):
+    model = example.model
+    words = capabilities(model)
+    assert words == capabilities(type(model))
+    assert ("Sampler" in words) == hasattr(model, "sample")
+    assert ("Density" in words) == (hasattr(model, "sample") and hasattr(model, "log_prob"))
+
+
+def test_the_taxonomy_is_told_by_the_methods():
+    class Draws:
+        def sample(self, n, *, generator=None):
+            return torch.zeros(n)
+
+    class Bounds(Draws):
+        def elbo(self, x):
+            return -x
+
+    class Energetic(Draws):
+        def energy(self, x):
+            return x
+
+    class Mute:
+        def log_prob(self, x):
+            return x
+
+    assert capabilities(Draws) == ("Sampler",)
+    assert capabilities(Bounds()) == ("Sampler", "LowerBound")
+    assert capabilities(Energetic()) == ("Sampler", "Unnormalized")
+    assert capabilities(Mute()) == capabilities(object()) == capabilities(int) == ()
+    assert isinstance(Bounds(), LowerBound)
+    assert not isinstance(Bounds(), Density)
+    assert isinstance(Energetic(), Unnormalized)
+    assert not isinstance(Mute(), Sampler)
+
+
+def test_the_places_of_the_density_chapter():
+    assert capabilities(KDE) == ("Sampler", "Density")
+    assert capabilities(PCASampler) == ("Sampler",)
+    assert capabilities(KNNDensity) == ()
+
+
+# --- The laws ----------------------------------------------------------------------------------
+
+
+@having("sample", "log_prob", on="low")
+def test_a_density_integrates_to_one(example):
+    laws.integrates_to_one(example.model, example.low, example.high)
+
+
+@having("sample", "log_prob", on="low")
+def test_draws_follow_the_density(example, g):
+    laws.samples_follow(example.model, example.low, example.high, generator=g)
+
+
+@having("sample", "log_prob", on="support")
+def test_probabilities_sum_to_one(example):
+    laws.sums_to_one(example.model, example.support)
+
+
+@having("sample", "log_prob", on="support")
+def test_draws_have_the_frequencies_of_their_probabilities(example, g):
+    n, model = 20_000, example.model
+    seen = Counter(map(str, model.sample(n, generator=g).tolist()))
+    observed = [seen.pop(str(state), 0) for state in example.support.tolist()]
+    assert not seen, "draws outside the support"
+    expected = n * model.log_prob(example.support).exp()
+    possible = expected > 0
+    assert torch.tensor(observed)[~possible].sum() == 0
+    counts = torch.tensor(observed).double()[possible]
+    assert (expected[possible] > 10).all()
+    assert chisquare(counts.numpy(), expected[possible].numpy()).pvalue > 1e-4
+
+
+def test_every_density_has_a_box_or_a_support():
+    for name, examples in EXAMPLES.items():
+        if "Density" in capabilities(CATALOGUE[name].cls):
+            for example in examples:
+                assert (example.low is None) != (example.support is None), name
+
+
+@having("sample")
+def test_the_generator_alone_decides_the_draws(example, g):
+    x = laws.speaks_sampler(example.model, 50, generator=g)
+    assert tuple(x.shape) == (50, *example.event)
+    assert x.dtype == example.data.dtype
+    assert not torch.equal(x, example.model.sample(50, generator=seeded(1)))
+
+
+@having("sample")
+def test_the_global_state_is_left_alone(example, g):
+    model, before = example.model, torch.get_rng_state()
+    model.sample(100, generator=g)
+    if hasattr(model, "log_prob"):
+        model.log_prob(example.data[:1] + (0 if example.support is not None else 0.01))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@having("sample")
+def test_without_a_generator_the_global_one_is_used(example):
+    model = example.model
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        first, second = model.sample(20), model.sample(20)
+        torch.manual_seed(3)
+        assert torch.equal(first, model.sample(20))
+    assert not torch.equal(first, second)
+
+
+# --- Numbers, shapes, types --------------------------------------------------------------------
+
+
+@having("log_prob", on="low")
+def test_log_prob_is_a_number_or_minus_infinity_however_far_out(example):
+    model = example.model
+    size = torch.logspace(-3, 6, 64, dtype=torch.float64)
+    far = torch.cat([size, -size, torch.tensor([1e6, -1e6])]) + math.pi / 100
+    x = far if not example.event else torch.cartesian_prod(*[far[::4]] * example.event[0])
+    log_p = model.log_prob(x)
+    assert tuple(log_p.shape) == (len(x),)
+    assert not log_p.isnan().any()
+    assert (log_p < math.inf).all()
+    assert (log_p > -math.inf).any()
+    # A million away there is less than nearby.
+    assert model.log_prob(torch.full((1, *example.event), 1e6).double()) < log_p.max() - 5
+
+
+@having("log_prob")
+def test_float64_in_gives_float64_out_in_one_value_a_point(example):
+    x = example.data[:5].double() + (0.013 if example.support is None else 0)
+    log_p = example.model.log_prob(x)
+    assert log_p.dtype == torch.float64
+    assert tuple(log_p.shape) == (5,)
+    one = torch.cat([example.model.log_prob(x[i : i + 1]) for i in range(5)])
+    assert torch.allclose(one, log_p, rtol=1e-12), "a value depends on its neighbours in the batch"
+
+
+@having("log_prob", on="low")
+def test_float32_in_gives_float32_out(example):
+    x = example.data[:7] + 0.013
+    log_p = example.model.log_prob(x.float())
+    assert log_p.dtype == torch.float32
+    # Rounding x moves log p by its slope times 1e-7; a jump is not met at these points.
+    assert torch.allclose(log_p.double(), example.model.log_prob(x.float().double()), rtol=1e-6)
+
+
+@having("sample")
+def test_draws_have_the_dtype_of_floating_data(example, g):
+    if example.support is not None:
+        assert example.model.sample(3, generator=g).dtype == torch.int64
+    else:
+        for dtype in (torch.float32, torch.float64):
+            assert example.fit(example.data.to(dtype)).sample(3, generator=g).dtype == dtype
+
+
+@having("log_prob")
+def test_whole_numbers_are_points_too(example):
+    x = example.data[:3].round().long()
+    log_p = example.model.log_prob(x)
+    assert log_p.dtype == torch.float64
+    assert torch.equal(log_p, example.model.log_prob(x.double()))
+
+
+@having("log_prob")
+def test_no_points_give_no_values(example):
+    empty = torch.empty(0, *example.event, dtype=torch.float64)
+    assert tuple(example.model.log_prob(empty).shape) == (0,)
+
+
+@having("sample")
+def test_no_draws_have_the_shape_of_a_draw(example, g):
+    assert tuple(example.model.sample(0, generator=g).shape) == (0, *example.event)
+    assert tuple(example.model.sample(1, generator=g).shape) == (1, *example.event)
+
+
+@having("log_prob")
+def test_points_of_another_shape_are_refused(example):
+    model, event = example.model, example.event
+    batch = f"(batch, {event[0]})" if event else "(batch,)"
+    with pytest.raises(ValueError, match=re.escape(f"Expected points of shape {batch} like")):
+        model.log_prob(torch.zeros(2, *event, 1))
+    with pytest.raises(ValueError, match=r"needs its batch axis: x\[None\]"):
+        model.log_prob(torch.zeros(event))
+    for other in {1, 2, 3} - set(event):
+        with pytest.raises(ValueError, match="Expected points of shape"):
+            model.log_prob(torch.zeros(4, other))
+
+
+@having("log_prob")
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_points_that_are_no_numbers_are_refused(example, bad):
+    x = torch.zeros(4, *example.event, dtype=torch.float64)
+    x.reshape(4, -1)[2, -1] = bad
+    with pytest.raises(ValueError, match=r"1 of 4 rows of the points are NaN .* row 2"):
+        example.model.log_prob(x)
+
+
+@having("sample")
+@pytest.mark.parametrize("n", [-1, 2.0, True, None])
+def test_a_bad_number_of_draws_is_refused(example, n, g):
+    before = g.get_state()
+    with pytest.raises(ValueError, match="Expected a number of draws n >= 0 as an int"):
+        example.model.sample(n, generator=g)
+    assert torch.equal(g.get_state(), before), "refused only after drawing"
+
+
+@having()
+def test_the_data_are_not_changed_and_a_second_fit_forgets_the_first(example, g):
+    data = example.data.clone()
+    model = example.fit(data)
+    assert torch.equal(data, example.data)
+    part = example.data[: len(data) * 2 // 3]
+    assert model.fit(part) is model
+    assert said(model, example) == said(example.fit(part), example)
+    assert said(model, example) != said(example.model, example)
+
+
+def said(model, example: Example) -> list:
+    """What a model answers on a few points, or draws where it evaluates nothing."""
+    if not hasattr(model, "log_prob"):
+        return model.sample(9, generator=seeded(2)).tolist()
+    return model.log_prob(example.data[:5] + (0 if example.support is not None else 0.013)).tolist()
+
+
+# --- The checks that models share --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_training_data_keeps_a_floating_dtype(dtype):
+    x = torch.ones(3, 2, dtype=dtype)
+    assert training_data(x) is x
+    assert query_points(x, (2,)) is x
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64, torch.bool])
+def test_integers_become_float64(dtype):
+    x = torch.ones(3, dtype=dtype)
+    assert training_data(x).dtype == query_points(x, ()).dtype == torch.float64
+    assert torch.equal(training_data([1, 2]), torch.tensor([1.0, 2.0]).double())
+
+
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [
+        (torch.tensor(1.0), r"Expected data of shape \(n,\) or \(n, d\), got \(\)"),
+        (torch.zeros(5, 2, 3), r"got \(5, 2, 3\)\. Flatten each .* x\.reshape\(len\(x\), -1\)"),
+        (torch.zeros(0), r"Expected at least one row of data, got shape \(0,\)"),
+        (torch.zeros(0, 3), r"Expected at least one row of data, got shape \(0, 3\)"),
+        (torch.zeros(3, 0), r"Expected at least one row of data, got shape \(3, 0\)"),
+        (torch.tensor([0.0, math.nan, 1.0, math.inf]), "2 of 4 rows of the data .* is row 1"),
+        (
+            torch.tensor([[0.0, 1.0], [math.inf, math.nan]]),
+            r"1 of 2 rows .* row 1\. Remove or impute",
+        ),
+    ],
+)
+def test_training_data_says_what_is_wrong(x, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        training_data(x)
+
+
+def test_the_advice_on_bad_rows_helps():
+    line, plane = torch.tensor([0.0, math.nan, 2.0]), torch.tensor([[0.0, 1.0], [math.inf, 1.0]])
+    assert torch.equal(training_data(line[line.isfinite()]), torch.tensor([0.0, 2.0]))
+    assert torch.equal(training_data(plane[plane.isfinite().all(1)]), torch.tensor([[0.0, 1.0]]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "event", "wanted"),
+    [
+        ((3, 1), (2,), r"\(batch, 2\)"),
+        ((3, 1), (), r"\(batch,\)"),
+        ((3,), (3,), r"\(batch, 3\) .* needs its batch axis"),
+        ((), (), r"\(batch,\) .* needs its batch axis"),
+        ((2, 28, 27), (28, 28), r"\(batch, 28, 28\)"),
+    ],
+)
+def test_query_points_says_which_shape(shape, event, wanted):
+    with pytest.raises(ValueError, match=f"Expected points of shape {wanted}"):
+        query_points(torch.zeros(shape), event)
+
+
+def test_query_points_of_images():
+    x = torch.zeros(2, 1, 4, 4)
+    assert query_points(x, (1, 4, 4)) is x
+    x[1, 0, 2, 3] = math.nan
+    with pytest.raises(ValueError, match=r"1 of 2 rows of the points .* row 1"):
+        query_points(x, (1, 4, 4))
+
+
+@pytest.mark.parametrize("event", [(), (3,), (1, 4, 4)])
+def test_query_points_may_be_none_at_all(event):
+    x = torch.zeros(0, *event)
+    assert query_points(x, event) is x
+
+
+def test_sample_size():
+    assert [sample_size(n) for n in (0, 1, 10**9)] == [0, 1, 10**9]
+    for n in (-1, 1.0, True, "3", None, torch.tensor(3)):
+        with pytest.raises(ValueError, match=re.escape(f"got {n!r}")):
+            sample_size(n)
