@@ -4,6 +4,7 @@ The lectures name three tasks: estimate, evaluate, sample. A model's place in th
 which of these words it has; nothing is declared twice.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
@@ -123,16 +124,24 @@ def query_points(x: Tensor, event: tuple[int, ...]) -> Tensor:
         >>> query_points(torch.zeros(3, 1), event=(2,))
         Traceback (most recent call last):
         ...
-        ValueError: Expected points of shape (batch, 2) like the training data, got (3, 1).
+        ValueError: Expected points of shape (batch, 2), got (3, 1).
     """
     x = torch.as_tensor(x)
     if x.ndim != 1 + len(event) or tuple(x.shape[1:]) != event:
         wanted = "(batch,)" if not event else f"(batch, {', '.join(map(str, event))})"
         one = " A single point needs its batch axis: x[None]." if tuple(x.shape) == event else ""
-        raise ValueError(
-            f"Expected points of shape {wanted} like the training data, got {tuple(x.shape)}.{one}"
-        )
+        raise ValueError(f"Expected points of shape {wanted}, got {tuple(x.shape)}.{one}")
     return _finite(x if x.is_floating_point() else x.double(), "points")
+
+
+def as_rows(x: Tensor) -> Tensor:
+    """Any batch ``[n, *event]`` as a float64 matrix ``[n, d]``; d = 1 for event ``()``.
+
+    Example:
+        >>> as_rows(torch.zeros(0)).shape, as_rows(torch.zeros(5, 2)).shape
+        (torch.Size([0, 1]), torch.Size([5, 2]))
+    """
+    return x.double().reshape(len(x), math.prod(x.shape[1:]))
 
 
 def sample_size(n: int) -> int:
@@ -143,7 +152,7 @@ def sample_size(n: int) -> int:
 
 
 def _finite(x: Tensor, what: str) -> Tensor:
-    bad = ~x.isfinite().reshape(len(x), -1).all(1)
+    bad = ~as_rows(x).isfinite().all(1)
     if bad.any():
         first = int(bad.nonzero()[0])
         raise ValueError(

@@ -14,7 +14,7 @@ from scipy.stats import chisquare, kstest, multivariate_normal, norm
 from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
-from torch.distributions import Normal
+from torch.distributions import MultivariateNormal, Normal
 
 from genlab import data, laws, nets, train
 from genlab.density import (
@@ -556,6 +556,13 @@ def test_knn_equals_its_formula(d, g):
     assert torch.allclose(KNNDensity(7).fit(x).log_prob(at), expected)
 
 
+def test_equal_entries_are_no_ties():
+    # Many rows share their first entry and are different all the same.
+    x = torch.cartesian_prod(torch.zeros(1), torch.arange(9.0)).double()
+    assert KNNDensity(3).fit(x).log_prob(x).isfinite().all()
+    assert AdaptiveKDE(2).fit(x).h.tolist() == [2, 1, 1, 1, 1, 1, 1, 1, 2]
+
+
 @pytest.mark.covers("S1-35")
 def test_knn_is_consistent_at_a_point(g):
     at, truth = torch.zeros(1).double(), 1 / math.sqrt(2 * math.pi)
@@ -748,8 +755,8 @@ def test_parametric_and_supervised_are_different_axes():
     assert few._fit_X.size * 2 == many._fit_X.size
     # Unsupervised and parametric: the parameters do not grow.
     t = torch.from_numpy(x)
-    small, large = (Gaussian().fit(t[s]).law for s in (half, slice(None)))
-    assert small.covariance_matrix.shape == large.covariance_matrix.shape == (4, 4)
+    small, large = (Gaussian().fit(t[s]) for s in (half, slice(None)))
+    assert small.factor.shape == large.factor.shape == (4, 4)
     # Unsupervised and nonparametric, to complete the square.
     assert 2 * KDE(1.0).fit(t[half]).x.numel() == KDE(1.0).fit(t).x.numel()
 
@@ -763,6 +770,8 @@ def test_gaussian_is_the_maximum_of_the_likelihood(g):
         low = np.array([[math.exp(theta[2]), 0], [theta[3], math.exp(theta[4])]])
         return -multivariate_normal(theta[:2], low @ low.T).logpdf(x.numpy()).mean()
 
+    law = MultivariateNormal(x.mean(0), torch.cov(x.T, correction=0))
+    assert torch.allclose(model.log_prob(x), law.log_prob(x))
     best = minimize(loss, np.zeros(5), method="BFGS")
     assert -float(model.log_prob(x).mean()) == pytest.approx(best.fun, abs=1e-6)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genlab.models import catalogued, query_points, sample_size, training_data
+from genlab.models import as_rows, catalogued, query_points, sample_size, training_data
 
 MAX_CELLS = 10_000_000
 
@@ -57,7 +57,7 @@ class Histogram:
     def fit(self, x: Tensor) -> "Histogram":
         x = training_data(x)
         self.event, self.dtype = tuple(x.shape[1:]), x.dtype
-        rows = x.double().reshape(len(x), -1)
+        rows = as_rows(x)
         d = rows.shape[1]
         self.low, self.high = _box(rows, self.range)
         if self.bins == "loo":
@@ -84,7 +84,7 @@ class Histogram:
     def log_prob(self, x: Tensor) -> Tensor:
         """log of count / (n·volume) in nats, ``[batch]``; −inf in empty cells and outside."""
         x = query_points(x, self.event)
-        rows = x.double().reshape(len(x), -1)
+        rows = as_rows(x)
         inside = ((rows >= self.low) & (rows <= self.high)).all(1)
         rows = torch.where(inside[:, None], rows, self.low)
         count = self.counts[_cell(rows, self.low, self.width, self.shape)]

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from genlab.models import catalogued, query_points, sample_size, training_data
+from genlab.models import as_rows, catalogued, query_points, sample_size, training_data
 
 BLOCK = 2**20  # numbers in one block of the n x m table of distances: 8 MB in float64
 
@@ -122,7 +122,7 @@ class KDE:
     def fit(self, x: Tensor) -> "KDE":
         x = training_data(x)
         self.event, self.dtype = tuple(x.shape[1:]), x.dtype
-        self.x = x.double().reshape(len(x), -1)
+        self.x = as_rows(x)
         d = self.x.shape[1]
         if self.bandwidth == "lscv":
             self.h = _least_squares_bandwidth(self.x, self.kernel)
@@ -141,7 +141,7 @@ class KDE:
     def log_prob(self, x: Tensor) -> Tensor:
         """log p̂(x) in nats, ``[batch]``; −inf where no kernel of bounded support reaches."""
         x = query_points(x, self.event)
-        u, v = x.double().reshape(len(x), -1) / self.h, self.x / self.h
+        u, v = as_rows(x) / self.h, self.x / self.h
         if self.kernel == "gaussian":
             log_p = log_gaussian_mixture(u, v, torch.ones(len(v), dtype=torch.float64))
         else:
@@ -181,8 +181,7 @@ def rule_of_thumb(x: Tensor, rule: str = "silverman", kernel: str = "gaussian") 
         >>> rule_of_thumb(x, "scott"), rule_of_thumb(x, "scott", "uniform")
         (tensor([11.5497], dtype=torch.float64), tensor([20.0971], dtype=torch.float64))
     """
-    rows = training_data(x).double()
-    rows = rows.reshape(len(rows), -1)
+    rows = as_rows(training_data(x))
     n, d = rows.shape
     scale = rows.std(0) if n > 1 else torch.zeros(d)
     if (scale == 0).any():
@@ -221,8 +220,7 @@ def lscv(x: Tensor, bandwidths: Tensor, kernel: str = "gaussian") -> Tensor:
         >>> lscv(x, torch.tensor([0.01, 0.4, 4.0]))
         tensor([-0.1579, -0.2962, -0.1202], dtype=torch.float64)
     """
-    rows = training_data(x).double()
-    rows = rows.reshape(len(rows), -1)
+    rows = as_rows(training_data(x))
     n, d = rows.shape
     if n < 2:
         raise ValueError("Expected at least two rows to leave one out, got one.")

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from genlab.density.kernel import log_gaussian_mixture
-from genlab.models import catalogued, query_points, sample_size, training_data
+from genlab.models import as_rows, catalogued, query_points, sample_size, training_data
 
 
 @catalogued(chapter="density", source="Loftsgaarden & Quesenberry 1965")
@@ -41,7 +41,7 @@ class KNNDensity:
     def fit(self, x: Tensor) -> "KNNDensity":
         x = training_data(x)
         self.event = tuple(x.shape[1:])
-        rows = x.double().reshape(len(x), -1)
+        rows = as_rows(x)
         _enough(self.k, len(rows))
         if self.k > 1:
             _no_ties(rows, self.k)
@@ -52,7 +52,7 @@ class KNNDensity:
     def log_prob(self, x: Tensor) -> Tensor:
         """log of k / (n V_d R_k(x)^d) in nats, shape ``[batch]``."""
         x = query_points(x, self.event)
-        rows = x.double().reshape(len(x), -1)
+        rows = as_rows(x)
         radius = torch.from_numpy(self.tree.query(rows.numpy(), k=[self.k])[0][:, 0])
         if (radius == 0).any():
             raise ValueError(
@@ -104,7 +104,7 @@ class AdaptiveKDE:
     def fit(self, x: Tensor) -> "AdaptiveKDE":
         x = training_data(x)
         self.event, self.dtype = tuple(x.shape[1:]), x.dtype
-        self.x = x.double().reshape(len(x), -1)
+        self.x = as_rows(x)
         _enough(self.k, len(self.x))
         _no_ties(self.x, self.k + 1)
         # The nearest data point of a data point is itself: ask for one more.
@@ -115,7 +115,7 @@ class AdaptiveKDE:
     def log_prob(self, x: Tensor) -> Tensor:
         """log p̂(x) in nats, shape ``[batch]``."""
         x = query_points(x, self.event)
-        rows = x.double().reshape(len(x), -1)
+        rows = as_rows(x)
         return log_gaussian_mixture(rows, self.x, self.h).to(x.dtype)
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:

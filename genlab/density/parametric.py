@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal
 
-from genlab.models import catalogued, query_points, sample_size, training_data
+from genlab.models import as_rows, catalogued, query_points, sample_size, training_data
 
 
 @catalogued(chapter="density", source="Gauss 1809")
@@ -29,7 +28,7 @@ class Gaussian:
     def fit(self, x: Tensor) -> "Gaussian":
         x = training_data(x)
         self.event, self.dtype = tuple(x.shape[1:]), x.dtype
-        rows = x.double().reshape(len(x), -1)
+        rows = as_rows(x)
         mean, covariance = rows.mean(0), torch.atleast_2d(torch.cov(rows.T, correction=0))
         smallest = torch.linalg.eigvalsh(covariance)[0]
         if len(x) < 2 or smallest <= 1e-14 * covariance.diagonal().sum():
@@ -38,19 +37,22 @@ class Gaussian:
                 "constant, a combination of others, or there are too few rows. Drop the column "
                 "or reduce the dimension (genlab.density.PCASampler)."
             )
-        self.law = MultivariateNormal(mean, covariance)
+        self.mean, self.factor = mean, torch.linalg.cholesky(covariance)
         return self
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log N(x; μ̂, Σ̂) in nats, shape ``[batch]``."""
+        """log N(x; μ̂, Σ̂) = −|z|²/2 − log det L − (d/2) log 2π with z = L⁻¹(x − μ̂), ``[batch]``."""
         x = query_points(x, self.event)
-        return self.law.log_prob(x.double().reshape(len(x), -1)).to(x.dtype)
+        z = torch.linalg.solve_triangular(self.factor, (as_rows(x) - self.mean).T, upper=False)
+        log_det = self.factor.diagonal().log().sum()
+        constant = log_det + 0.5 * len(self.mean) * math.log(2 * math.pi)
+        return (-0.5 * (z**2).sum(0) - constant).to(x.dtype)
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """x = μ̂ + Lε with Σ̂ = LLᵀ and ε ~ N(0, I), shape ``[n, *event]``."""
-        d = len(self.law.mean)
+        d = len(self.mean)
         noise = torch.randn(sample_size(n), d, dtype=torch.float64, generator=generator)
-        x = self.law.mean + noise @ self.law.scale_tril.T
+        x = self.mean + noise @ self.factor.T
         return x.reshape(n, *self.event).to(self.dtype)
 
 
