@@ -26,10 +26,11 @@ class Knob:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not self.low <= self.start <= self.high or self.low == self.high:
+        finite = math.isfinite(self.low) and math.isfinite(self.high)
+        if not (finite and self.low <= self.start <= self.high and self.low < self.high):
             raise ValueError(
-                f"Expected low <= start <= high and low < high, got {self.low}, {self.start}, "
-                f"{self.high}."
+                "Expected finite low <= start <= high and low < high, got "
+                f"{self.low}, {self.start}, {self.high}."
             )
         if self.log and self.low <= 0:
             raise ValueError(f"A logarithmic knob needs low > 0, got {self.low}.")

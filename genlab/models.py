@@ -97,13 +97,16 @@ def training_data(x: Tensor) -> Tensor:
     Floating input keeps its dtype, integers become float64.
 
     Raises:
-        ValueError: no rows, more than two axes, or rows that are NaN or infinite (counted).
+        ValueError: no rows, more than two axes, or rows that are NaN or infinite (counted);
+            complex numbers.
 
     Example:
         >>> training_data([1, 2, 4])
         tensor([1., 2., 4.], dtype=torch.float64)
     """
     x = torch.as_tensor(x)
+    if x.is_complex():
+        raise ValueError("Expected real data, got complex numbers. Stack real and imaginary parts.")
     if x.ndim not in (1, 2):
         raise ValueError(
             f"Expected data of shape (n,) or (n, d), got {tuple(x.shape)}. "

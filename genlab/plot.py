@@ -71,7 +71,7 @@ def figure(
         share_y: one vertical axis for all panels.
 
     Raises:
-        ValueError: alt text of fewer than 20 characters.
+        ValueError: alt text of fewer than 20 characters, or another number of titles than panels.
 
     Example:
         >>> with figure(alt="A parabola opens upwards with its lowest point at zero.") as ax:
@@ -79,10 +79,12 @@ def figure(
         <IPython.core.display.Image object>
     """
     _described(alt)
+    titles = [title] * panels if isinstance(title, str) else list(title)
+    if len(titles) != panels:
+        raise ValueError(f"Expected one title, or {panels} for {panels} panels, got {len(titles)}.")
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(WIDTH, height))
         axes = fig.subplots(1, panels, squeeze=False, sharey=share_y)[0].tolist()
-        titles = [title] * panels if isinstance(title, str) else list(title)
         for j, ax in enumerate(axes):
             ax.set(xlabel=x, ylabel=y if j == 0 or not share_y else "", title=titles[j])
         yield axes[0] if panels == 1 else axes
@@ -121,7 +123,7 @@ def images(x: Tensor, *, alt: str, columns: int = 12, title: str = "") -> None:
         x: ``[n, 1, height, width]`` or ``[n, height, width]``; values are clipped to [0, 1].
 
     Raises:
-        ValueError: another shape, no images, or no alt text.
+        ValueError: another shape, no images, NaN, no columns, or no alt text.
 
     Example:
         >>> import torch
@@ -129,9 +131,13 @@ def images(x: Tensor, *, alt: str, columns: int = 12, title: str = "") -> None:
         <IPython.core.display.Image object>
     """
     _described(alt)
-    x = np.asarray(x.squeeze(1) if x.ndim == 4 else x, dtype=float)
+    x = np.asarray((x.squeeze(1) if x.ndim == 4 else x).detach(), dtype=float)
     if x.ndim != 3 or len(x) == 0:
         raise ValueError(f"Expected images of shape (n, 1, h, w) or (n, h, w), got {x.shape}.")
+    if np.isnan(x).any():
+        raise ValueError(f"{int(np.isnan(x).any((1, 2)).sum())} of {len(x)} images hold NaN.")
+    if columns < 1:
+        raise ValueError(f"Expected one or more columns, got {columns}.")
     n, h, w = x.shape
     rows = -(-n // columns)
     sheet = np.zeros((rows * (h + 1) - 1, min(n, columns) * (w + 1) - 1))

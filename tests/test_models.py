@@ -352,7 +352,7 @@ def test_no_draws_have_the_shape_of_a_draw(example, g):
 def test_points_of_another_shape_are_refused(example):
     model, event = example.model, example.event
     batch = f"(batch, {event[0]})" if event else "(batch,)"
-    with pytest.raises(ValueError, match=re.escape(f"Expected points of shape {batch} like")):
+    with pytest.raises(ValueError, match=re.escape(f"Expected points of shape {batch}, got")):
         model.log_prob(torch.zeros(2, *event, 1))
     with pytest.raises(ValueError, match=r"needs its batch axis: x\[None\]"):
         model.log_prob(torch.zeros(event))
@@ -445,8 +445,8 @@ def test_the_advice_on_bad_rows_helps():
     [
         ((3, 1), (2,), r"\(batch, 2\)"),
         ((3, 1), (), r"\(batch,\)"),
-        ((3,), (3,), r"\(batch, 3\) .* needs its batch axis"),
-        ((), (), r"\(batch,\) .* needs its batch axis"),
+        ((3,), (3,), r"\(batch, 3\).* needs its batch axis"),
+        ((), (), r"\(batch,\).* needs its batch axis"),
         ((2, 28, 27), (28, 28), r"\(batch, 28, 28\)"),
     ],
 )

@@ -265,3 +265,16 @@ def test_what_is_no_stack_of_grey_images_is_refused(shape, outputs):
     with pytest.raises(ValueError, match=r"Expected images of shape \(n, 1, h, w\) or \(n, h, w\)"):
         plot.images(torch.zeros(shape), alt=ALT)
     assert outputs == []
+
+
+def test_titles_columns_and_nan_are_checked():
+    alt = "Nothing is drawn here, the call is refused."
+    with (
+        pytest.raises(ValueError, match="or 2 for 2 panels, got 1"),
+        plot.figure(panels=2, title=["a"], alt=alt),
+    ):
+        pass
+    with pytest.raises(ValueError, match="one or more columns"):
+        plot.images(torch.zeros(2, 3, 3), columns=0, alt=alt)
+    with pytest.raises(ValueError, match="1 of 2 images hold NaN"):
+        plot.images(torch.stack([torch.zeros(3, 3), torch.full((3, 3), torch.nan)]), alt=alt)
