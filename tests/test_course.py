@@ -18,7 +18,7 @@ from nbgrader.preprocessors import CheckCellMetadata
 from nbgrader.utils import compute_checksum
 
 import genlab
-from genlab.course import cli, dependencies, doctor, notebooks, registry, site
+from genlab.course import assets, audit, cli, dependencies, doctor, notebooks, registry, site
 from genlab.course.check import check
 from genlab.course.root import CourseError, chapters, find_root
 from genlab.laws import LawBroken
@@ -774,7 +774,7 @@ def published(course) -> Path:
 
 
 def leaks(published: Path) -> list[str]:
-    return list(site.leaks(published.parents[1], published))
+    return list(audit.leaks(published.parents[1], published))
 
 
 def test_a_clean_site_leaks_nothing(published):
@@ -841,7 +841,7 @@ def test_what_is_public_or_short_or_vendored_is_no_leak(published):
 )
 def test_requests_to_other_hosts_are_found(tmp_path, tag, loads):
     write(tmp_path / "book" / "page.html", f"<html><head></head><body>{tag}</body></html>")
-    assert list(site.requests_elsewhere(tmp_path)) == [f"book/page.html loads {loads}"]
+    assert list(audit.requests_elsewhere(tmp_path)) == [f"book/page.html loads {loads}"]
 
 
 def test_links_and_own_files_are_no_requests(tmp_path):
@@ -856,7 +856,7 @@ def test_links_and_own_files_are_no_requests(tmp_path):
         """,
     )
     write(tmp_path / "_static" / "demo.html", '<script src="https://cdn.example/x.js"></script>')
-    assert list(site.requests_elsewhere(tmp_path)) == []
+    assert list(audit.requests_elsewhere(tmp_path)) == []
 
 
 # --- MathJax -----------------------------------------------------------------------------------
@@ -873,44 +873,45 @@ def npm(folder: Path, monkeypatch, script: str) -> Path:
     calls = folder / "calls"
     program = write(folder / "bin" / "npm", f'#!/bin/sh\necho "$@" >> "{calls}"\n{script}')
     program.chmod(0o755)
-    monkeypatch.setattr(site.shutil, "which", lambda name: str(program))
+    monkeypatch.setattr(assets.shutil, "which", lambda name: str(program))
     return calls
 
 
-def test_without_npm_what_is_lost_is_said(with_lock, monkeypatch, capsys):
-    monkeypatch.setattr(site.shutil, "which", lambda name: None)
-    assert site.vendor_mathjax(with_lock) is False
-    said = capsys.readouterr().out
-    assert "npm is not installed, so MathJax cannot be fetched." in said
-    assert "Formulas will be shown as TeX source. Install Node.js and build again" in said
+def test_without_npm_what_is_lost_is_said(with_lock, monkeypatch):
+    monkeypatch.setattr(assets.shutil, "which", lambda name: None)
+    said = assets.vendor(with_lock)
+    assert said.startswith("npm is not installed, so MathJax cannot be fetched. Formulas will be")
+    assert "Install Node.js and build again" in said
     assert not (with_lock / "book" / "_static").exists()
 
 
-def test_where_npm_fails_its_reason_is_said(with_lock, monkeypatch, capsys):
+def test_where_npm_fails_its_reason_is_said(with_lock, monkeypatch):
     npm(with_lock, monkeypatch, "echo 'npm error network' >&2; exit 1")
-    assert site.vendor_mathjax(with_lock) is False
-    said = capsys.readouterr().out
-    assert "npm could not fetch MathJax. Formulas will be shown as TeX source." in said
-    assert said.endswith("npm error network\n")
+    said = assets.vendor(with_lock)
+    assert said.startswith("npm could not fetch MathJax. Formulas will be shown as TeX source")
+    assert said.endswith("npm error network")
     assert not (with_lock / "book" / "_static").exists()
 
 
-def test_mathjax_is_fetched_once_for_each_lock(with_lock, monkeypatch):
-    make = [f"mkdir -p node_modules/mathjax/es5/{part}" for part in site.MATHJAX if "." not in part]
-    make += ["echo mathjax > node_modules/mathjax/es5/tex-mml-chtml.js"]
-    make += ["echo font > node_modules/mathjax/es5/output/chtml/font.woff"]
-    make += ["echo licence > node_modules/mathjax/LICENSE"]
+def test_files_are_fetched_once_for_each_lock(with_lock, monkeypatch):
+    make = []
+    for package, folder, parts, _ in assets.PARTS:
+        make += [f"mkdir -p node_modules/{package}/{folder}"]
+        make += [f"echo licence > node_modules/{package}/LICENSE"]
+        for part in parts:
+            path = f"node_modules/{package}/{folder}/{part}"
+            make += [f"echo {part} > {path}" if "." in part else f"mkdir -p {path}"]
     calls = npm(with_lock, monkeypatch, "\n".join(make))
-    target = with_lock / "book" / "_static" / "vendor" / "mathjax"
-    assert site.vendor_mathjax(with_lock) is True
-    assert (target / "output" / "chtml" / "font.woff").read_text() == "font\n"
-    assert (target / "LICENSE").read_text() == "licence\n"
-    assert all((target / part).exists() for part in site.MATHJAX)
-    assert site.vendor_mathjax(with_lock) is True
+    target = with_lock / "book" / "_static" / "vendor"
+    assert assets.vendor(with_lock) == ""
+    for _, _, parts, name in assets.PARTS:
+        assert (target / name / "LICENSE").read_text() == "licence\n"
+        assert all((target / name / part).exists() for part in parts)
+    assert assets.vendor(with_lock) == ""
     assert calls.read_text() == "ci --ignore-scripts --no-audit --no-fund\n"
     write(target / "left-over.js", "")
     write(with_lock / "book" / "package-lock.json", '{"lockfileVersion": 4}')
-    assert site.vendor_mathjax(with_lock) is True
+    assert assets.vendor(with_lock) == ""
     assert calls.read_text().count("ci ") == 2
     assert not (target / "left-over.js").exists()
 
@@ -948,7 +949,7 @@ def cells(*codes: str) -> str:
 def book(with_lock, monkeypatch) -> Path:
     """The real configuration around three small pages; there is no npm."""
     course = with_lock
-    monkeypatch.setattr(site.shutil, "which", lambda name: None)
+    monkeypatch.setattr(assets.shutil, "which", lambda name: None)
     shutil.copy(ROOT / "_config.yml", course)
     shutil.copy(ROOT / "book" / "references.bib", course / "book")
     shutil.copytree(

@@ -23,7 +23,9 @@ class Calls(list):
     [(0.0, 1.0, 2.0), (0.0, 1.0, -0.1), (1.0, 1.0, 1.0), (2.0, 1.0, 1.5), (0.0, 1.0, math.nan)],
 )
 def test_a_start_outside_the_range_is_refused(low, high, start):
-    with pytest.raises(ValueError, match="Expected finite low <= start <= high and low < high, got"):
+    with pytest.raises(
+        ValueError, match="Expected finite low <= start <= high and low < high, got"
+    ):
         Knob(low, high, start)
 
 

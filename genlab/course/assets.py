@@ -1,0 +1,59 @@
+"""Front-end files that the site serves itself: MathJax and the text font, fetched by npm."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+# Package, folder in it, what is taken from there, and the folder it goes to.
+PARTS = (
+    (
+        "mathjax",
+        "es5",
+        ("tex-mml-chtml.js", "input", "output/chtml", "ui", "a11y", "sre"),
+        "mathjax",
+    ),
+    (
+        "@fontsource-variable/source-serif-4",
+        "files",
+        (
+            "source-serif-4-latin-wght-normal.woff2",
+            "source-serif-4-latin-wght-italic.woff2",
+        ),
+        "fonts",
+    ),
+)
+
+
+def vendor(root: Path) -> str:
+    """Copy the files that npm installs from book/package-lock.json into book/_static/vendor.
+
+    Returns:
+        an empty string, or what is lost and what to do: without npm formulas stay TeX source and
+        the text is set in the reader's own serif. Nothing fails.
+    """
+    book, target = root / "book", root / "book" / "_static" / "vendor"
+    lock = (book / "package-lock.json").read_bytes()
+    stamp = target / "package-lock.json"
+    if stamp.is_file() and stamp.read_bytes() == lock:
+        return ""
+    npm = shutil.which("npm")
+    lost = (
+        "Formulas will be shown as TeX source and the text in your own serif font. "
+        "Install Node.js and build again to have both."
+    )
+    if npm is None:
+        return f"npm is not installed, so MathJax cannot be fetched. {lost}"
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=book, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"npm could not fetch MathJax. {lost}\n{done.stderr.strip()[-600:]}"
+    shutil.rmtree(target, ignore_errors=True)
+    for package, folder, parts, name in PARTS:
+        installed = book / "node_modules" / package
+        for part in parts:
+            source, copy = installed / folder / part, target / name / part
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, copy) if source.is_dir() else shutil.copy2(source, copy)
+        shutil.copy2(installed / "LICENSE", target / name / "LICENSE")
+    stamp.write_bytes(lock)
+    return ""
