@@ -5,30 +5,46 @@ and on the site. Alt text says what is seen, not that there is a plot.
 """
 
 import io
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
 import numpy as np
+import PIL.Image
 from IPython.display import Image, display
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgba, to_rgba_array
 from matplotlib.figure import Figure
 from torch import Tensor
 
-# One colour a symbol, the same in prose, formula and figure (after Okabe & Ito 2008: they stay
-# apart for readers with colour blindness).
+# One colour a symbol, the same in prose, formula and figure, on a light and on a dark ground
+# (book/_static/genlab.css holds the same pairs). Each has a contrast of at least 5 to its ground
+# and, after Okabe & Ito (2008), hues that stay apart for readers with colour blindness.
 COLORS = {
-    "truth": "#0072B2",  # p_data
-    "model": "#D55E00",  # p_θ, and every estimate with a hat
-    "approx": "#009E73",  # q_φ
-    "code": "#AA4499",  # z
-    "data": "#5F6B76",  # the sample
-    "accent": "#B8860B",
+    "truth": "#0a6199",  # p_data
+    "model": "#b3470f",  # p_θ, and every estimate with a hat
+    "approx": "#0a7355",  # q_φ
+    "code": "#8a3a8a",  # z
+    "accent": "#7d5e08",
+    "data": "#5f6b76",  # the sample
+}
+INK, FAINT, GROUND = "#333d47", "#5f6b76", "#ffffff"
+ON_DARK = {
+    "#0a6199": "#6db9f2",
+    "#b3470f": "#ff9e5e",
+    "#0a7355": "#5fd3ae",
+    "#8a3a8a": "#dd9be0",
+    "#7d5e08": "#e3bd5b",
+    "#5f6b76": "#a3adb8",
+    "#333d47": "#ced6dd",
+    "#ffffff": "#14181e",
 }
 
 STYLE = {
-    "axes.edgecolor": "#5F6B76",
-    "axes.labelcolor": "#333D47",
+    "axes.edgecolor": FAINT,
+    "axes.facecolor": "none",
+    "axes.labelcolor": INK,
     "axes.labelsize": 10,
     "axes.prop_cycle": mpl.cycler(color=[COLORS[c] for c in COLORS if c != "data"]),
     "axes.spines.right": False,
@@ -36,15 +52,15 @@ STYLE = {
     "axes.titlelocation": "left",
     "axes.titlesize": 10.5,
     "figure.constrained_layout.use": True,
-    "figure.facecolor": "white",
+    "figure.facecolor": GROUND,
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "image.cmap": "cividis",
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "text.color": "#333D47",
-    "xtick.color": "#5F6B76",
-    "ytick.color": "#5F6B76",
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
 }
 WIDTH, SCALE = 6.6, 100  # inches; CSS pixels an inch (the PNG has twice as many)
 
@@ -157,16 +173,47 @@ def images(x: Tensor, *, alt: str, columns: int = 12, title: str = "") -> None:
 def show(fig: Figure, *, alt: str) -> None:
     """Display a matplotlib figure with its alt text.
 
+    The output is one PNG. Its metadata hold the alt text, the width in CSS pixels, and the same
+    figure for a dark ground, which the site shows to readers of its dark theme.
+
     Example:
         >>> show(Figure(figsize=(1, 1)), alt="An empty sheet, as nothing was drawn on it.")
         <IPython.core.display.Image object>
     """
     _described(alt)
-    with mpl.rc_context(STYLE), io.BytesIO() as file:
-        # No creation date or software version: the same figure gives the same bytes.
-        fig.savefig(file, format="png", dpi=2 * SCALE, metadata={"Software": None})
-        png = file.getvalue()
-    display(Image(png, width=round(fig.get_figwidth() * SCALE), alt=alt))
+    light = Image(png(fig), width=round(fig.get_figwidth() * SCALE), alt=alt)
+    for_dark_ground(fig)
+    dark = b64encode(png(fig)).decode()
+    display(light, metadata={"image/png": {"dark": dark}})
+
+
+def png(fig: Figure) -> bytes:
+    """The figure as PNG, two pixels a CSS pixel; the same figure gives the same bytes.
+
+    256 colours are enough for lines and areas, and a third of the size.
+    """
+    with mpl.rc_context(STYLE), io.BytesIO() as drawn, io.BytesIO() as small:
+        fig.savefig(drawn, format="png", dpi=2 * SCALE)
+        pixels = PIL.Image.open(drawn).convert("RGB").quantize(256, dither=PIL.Image.Dither.NONE)
+        pixels.save(small, format="png", optimize=True)
+        return small.getvalue()
+
+
+def for_dark_ground(fig: Figure) -> None:
+    """Exchange every colour of the palette in a figure for its partner on a dark ground."""
+    artists = fig.findobj()
+    arrows = [artist.arrow_patch for artist in artists if getattr(artist, "arrow_patch", None)]
+    for artist in [*artists, *arrows]:
+        for kind in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
+            get, put = (getattr(artist, f"{verb}_{kind}", None) for verb in ("get", "set"))
+            if get is None or put is None:
+                continue
+            colors = to_rgba_array(get())
+            partners = [ON_DARK.get(to_hex(rgb)) for rgb in colors]
+            if any(partners):
+                pairs = zip(colors, partners, strict=True)
+                new = [to_rgba(p, rgb[3]) if p else tuple(rgb) for rgb, p in pairs]
+                put(new if len(new) > 1 else new[0])
 
 
 def _described(alt: str) -> None:

@@ -8,7 +8,11 @@
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
+
+import jupytext
+import nbformat
 
 from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
@@ -17,14 +21,16 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 from genlab.course import registry
-from genlab.course.dependencies import fingerprint
+from genlab.course.finish import finish
+from genlab.course.dependencies import fingerprint, stamped
+
+FONT = "vendor/fonts/source-serif-4-latin-wght-normal.woff2"
 
 logger = logging.getLogger(__name__)
-_KERNELSPEC = re.compile(r"\A---\n.*?^kernelspec:\n", re.DOTALL | re.MULTILINE)
 
 
 class FigureWithAltText:
-    """MyST-NB renderer of PNG outputs: alt text and width come from the output's metadata."""
+    """MyST-NB renderer of figures: alt text, width and the dark twin come from the metadata."""
 
     mime_priority_overrides = ()
 
@@ -35,22 +41,36 @@ class FigureWithAltText:
         if data.mime_type != "image/png" or "alt" not in data.output_metadata.get("image/png", {}):
             return None
         given = data.output_metadata["image/png"]
-        (image,) = renderer.render_image(data)
-        image["alt"] = given["alt"]
-        if "width" in given:
+        images = renderer.render_image(data)
+        if "dark" in given:
+            images += renderer.render_image(replace(data, content=given["dark"]))
+            for image, theme in zip(images, ("only-light", "only-dark"), strict=True):
+                image["classes"].append(theme)
+        for image in images:
+            image["alt"] = given["alt"]
             image["width"] = f"{given['width']}px"
-        return [image]
+        return images
 
 
 def local_files_only(app: Sphinx, config) -> None:
-    """Mathematics from the vendored MathJax, or, without one, formulas left as TeX."""
+    """Mathematics and fonts from the vendored files; without them TeX source and own serif."""
     vendored = Path(app.confdir) / "book" / "_static" / "vendor" / "mathjax"
     config.mathjax_path = (
         "vendor/mathjax/tex-mml-chtml.js" if vendored.is_dir() else "js/no-mathjax.js"
     )
+    if (vendored.parent / "fonts").is_dir():
+        config.html_css_files.append("fonts.css")
     config.nb_ipywidgets_js = {}  # live widgets are for notebooks; pages have none
     # The theme draws a second search button in an empty bar.
     config.html_theme_options = {**config.html_theme_options, "navbar_persistent": []}
+
+
+def draw_pictures(app: Sphinx) -> None:
+    """Draw the pictures of the landing page where it has them."""
+    if (Path(app.confdir) / "genlab" / "course" / "pictures.py").is_file():
+        from genlab.course import pictures
+
+        pictures.write(Path(app.confdir) / "book" / "_static" / "pictures")
 
 
 def without_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
@@ -65,13 +85,56 @@ def without_thebe(app: Sphinx, page: str, template: str, context: dict, doctree)
             context[kind] = [file for file in context[kind] if not thebe(file)]
 
 
+def preload_font(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Have the text's font there before the text is laid out, so that nothing moves."""
+    if "fonts.css" in app.config.html_css_files:
+        font = context["pathto"](f"_static/{FONT}", 1)
+        context["metatags"] = context.get("metatags", "") + (
+            f'<link rel="preload" href="{font}" as="font" type="font/woff2" crossorigin>'
+        )
+
+
+def offer_notebook(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Offer each executable page as a notebook in the theme's download menu."""
+    if page in _stamps(app.env):
+        context["ipynb_source"] = f"{page}.ipynb"
+
+
+def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
+    """Write the notebooks that the pages offer, with the site's macros spelled out."""
+    if exception or app.builder.format != "html":
+        return
+    macros = app.config.mathjax3_config["tex"]["macros"]
+    for docname in _stamps(app.env):
+        nb = jupytext.read(app.env.doc2path(docname), fmt="md:myst")
+        for cell in nb.cells:
+            if cell.cell_type == "markdown":
+                for name, meaning in macros.items():
+                    plain = re.sub(r"\\class\{[\w-]+\}", "", meaning)
+                    cell.source = re.sub(
+                        rf"\\{name}\b", lambda _, tex=plain: tex, cell.source
+                    )
+        target = Path(app.outdir) / "_sources" / f"{docname}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(nb, target)
+
+
+def finish_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Repair what the theme leaves undone in the pages."""
+    if not exception and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            if "_static" not in page.parts:
+                finish(page)
+
+
 def remember_modules(app: Sphinx, docname: str, source: list[str]) -> None:
     """Put the fingerprint of the imported modules where the execution cache takes its key."""
     page = Path(app.env.doc2path(docname))
-    if page.suffix == ".md" and (head := _KERNELSPEC.match(source[0])):
+    if page.suffix == ".md":
         stamp = fingerprint(page, Path(app.confdir))
-        _stamps(app.env)[docname] = stamp
-        source[0] = f"{head[0]}  fingerprint: '{stamp}'\n{source[0][head.end() :]}"
+        if text := stamped(source[0], stamp):
+            _stamps(app.env)[docname] = stamp
+            source[0] = text
 
 
 def modules_changed(app: Sphinx, env: BuildEnvironment, added, changed, removed) -> list[str]:
@@ -122,9 +185,14 @@ def _stamps(env: BuildEnvironment) -> dict[str, str]:
 
 def setup(app: Sphinx) -> dict:
     app.connect("config-inited", local_files_only, priority=1)
+    app.connect("builder-inited", draw_pictures)
     app.connect("source-read", remember_modules)
     app.connect("env-get-outdated", modules_changed)
     app.connect("doctree-read", name_the_tests)
     app.connect("doctree-read", images_have_alt)
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", preload_font)
+    app.connect("html-page-context", offer_notebook, priority=400)
+    app.connect("build-finished", write_notebooks)
+    app.connect("build-finished", finish_pages)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -1,0 +1,200 @@
+"""The built site in a browser: every page, with every other host blocked."""
+
+import functools
+import http.server
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from genlab.course.site import build
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run --disable-quic"
+).split()
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="no Chromium found: install it (Debian: apt install chromium) to test the pages",
+)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> str:
+    """Address of the built site, served on this machine."""
+    html = build(ROOT).parent
+    if not (ROOT / "book" / "node_modules" / "axe-core").is_dir() and shutil.which("npm"):
+        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=ROOT / "book", check=True)
+    handler = functools.partial(Quiet, directory=html)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page opened with other hosts blocked; what went wrong is kept."""
+
+    def __init__(self, browser, site, path, **context):
+        self.context = browser.new_context(**context)
+        self.refused, self.faults, self.transferred, self.requests = [], [], 0, 0
+        self.context.route("**/*", functools.partial(self._route, site))
+        self.page = self.context.new_page()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("response", self._response)
+        self.page.add_init_script(SHIFT)
+        self.page.goto(site + path)
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise")
+        self.page.evaluate("window.MathJax?.startup?.promise")
+
+    def _route(self, site, route):
+        if route.request.url.startswith((site, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.refused.append(route.request.url)
+            route.abort()
+
+    def _console(self, message):
+        if message.type in ("error", "warning"):
+            self.faults.append(message.text)
+
+    def _response(self, response):
+        self.requests += 1
+        if response.status >= 400:
+            self.faults.append(f"{response.status} {response.url}")
+        elif response.status == 200 and not response.url.startswith(("data:", "blob:")):
+            self.transferred += int(response.headers.get("content-length", 0))
+
+
+# Cumulative layout shift, as browsers define it (without shifts right after input).
+SHIFT = """
+window.shift = 0;
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({type: 'layout-shift', buffered: true});
+"""
+
+
+def pages() -> list[str]:
+    """Every page of _toc.yml."""
+    lines = (ROOT / "_toc.yml").read_text().splitlines()
+    files = [line.split(":", 1)[1].strip() for line in lines if "file:" in line or "root:" in line]
+    return [f"{file}.html" for file in files]
+
+
+def has_formulas(path: str) -> bool:
+    source = ROOT / path.replace(".html", ".md")
+    source = source if source.is_file() else source.with_suffix(".ipynb")
+    return "$" in source.read_text()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", pages())
+def test_a_page_asks_nobody_and_shows_everything(site, browser, path, theme, width):
+    visit = Visit(
+        browser, site, path, color_scheme=theme, viewport={"width": width, "height": 900}
+    )
+    page = visit.page
+    assert visit.refused == []
+    assert visit.faults == []
+    if has_formulas(path):
+        assert page.locator("mjx-container").count() > 0
+        assert page.locator("mjx-merror").count() == 0
+    bad = page.evaluate(
+        "[...document.querySelectorAll('main img')].filter(i => !i.alt || i.alt.length < 20)"
+        ".map(i => i.src)"
+    )
+    assert bad == [], "images without alt text"
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    levels = page.evaluate(
+        "[...document.querySelectorAll('article :is(h1,h2,h3,h4,h5,h6)')].map(h => +h.tagName[1])"
+    )
+    assert levels[0] == 1
+    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False)), levels
+    assert visit.transferred < 3_000_000, visit.transferred
+    visit.context.close()
+
+
+@pytest.mark.parametrize("path", pages())
+def test_nothing_moves_while_a_page_loads(site, browser, path):
+    visit = Visit(browser, site, path, viewport={"width": 1280, "height": 900})
+    visit.page.wait_for_timeout(500)
+    assert visit.page.evaluate("window.shift") <= 0.02
+    visit.context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", pages())
+def test_no_serious_accessibility_violation(site, browser, path, theme):
+    axe = ROOT / "book" / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.is_file():
+        pytest.skip("axe-core is not installed: npm is needed for it")
+    visit = Visit(browser, site, path, color_scheme=theme)
+    visit.page.add_script_tag(path=axe)
+    found = visit.page.evaluate("axe.run()")["violations"]
+    serious = [
+        (rule["id"], node["html"][:200], node["failureSummary"][:300])
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+    assert serious == []
+    visit.context.close()
+
+
+@pytest.mark.parametrize("word", ["histogram", "bandwidth"])
+def test_search_finds_the_chapter(site, browser, word):
+    visit = Visit(browser, site, f"search.html?q={word}")
+    visit.page.wait_for_selector("#search-results li a")
+    links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
+    assert any("book/01_density.html" in link for link in links)
+    assert visit.refused == []
+    assert visit.faults == []
+    visit.context.close()
+
+
+def test_the_two_themes_show_their_own_figures(site, browser):
+    for theme, other in (("light", "dark"), ("dark", "light")):
+        visit = Visit(browser, site, "book/01_density.html", color_scheme=theme)
+        assert visit.page.locator(f"article img.only-{theme}").first.is_visible()
+        assert not visit.page.locator(f"article img.only-{other}").first.is_visible()
+        visit.context.close()
+
+
+def test_a_chapter_and_its_exercises_can_be_downloaded_as_notebooks(site, browser):
+    import nbformat
+
+    for path in ("book/01_density", "exercises/01_density"):
+        visit = Visit(browser, site, f"{path}.html")
+        link = visit.page.locator(f'a[href$="{path.split("/")[1]}.ipynb"]').first
+        address = link.evaluate("a => a.href")
+        text = visit.context.request.get(address).text()
+        nb = nbformat.reads(text, 4)
+        nbformat.validate(nb)
+        assert "\\pdata" not in text
+        assert len(nb.cells) > 20
+        visit.context.close()
