@@ -198,3 +198,42 @@ def test_a_chapter_and_its_exercises_can_be_downloaded_as_notebooks(site, browse
         assert "\\pdata" not in text
         assert len(nb.cells) > 20
         visit.context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_explorable_reacts_by_pointer_and_by_keyboard(site, browser, width):
+    visit = Visit(
+        browser, site, "book/01_density.html", viewport={"width": width, "height": 900}
+    )
+    figure = visit.page.locator("gen-density")
+    figure.scroll_into_view_if_needed()
+    ball = figure.locator("circle.ball")
+    ball.wait_for()
+    slider, said = figure.locator("input[type=range]").first, figure.locator("svg[aria-label]").first
+
+    def state() -> tuple[str, str]:
+        return said.get_attribute("aria-label"), ball.get_attribute("cx")
+
+    start = state()
+    slider.focus()
+    for _ in range(5):
+        visit.page.keyboard.press("ArrowLeft")
+    by_keyboard = state()
+    assert by_keyboard[0] != start[0]
+    assert float(by_keyboard[1]) < float(start[1])
+
+    ball.scroll_into_view_if_needed()
+    box = ball.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    visit.page.mouse.move(x - 60, y, steps=4)
+    visit.page.mouse.up()
+    assert float(state()[1]) < float(by_keyboard[1])
+
+    figure.get_by_role("button", name="reset").click()
+    assert state() == start
+    visit.page.get_by_role("button", name="the best h").click()
+    assert "h = 0.440" in state()[0]
+    assert visit.faults == []
+    visit.context.close()

@@ -53,8 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         "build",
         help="build the website in _build/html",
         description="Build the website in _build/html: run the chapters whose code or genlab "
-        "modules changed, write the pages, and check that no solution and no request to another "
-        "host is in them. A failing cell or any warning fails the build.",
+        "modules changed, as many at once as there are processors, say why each runs, write the "
+        "pages, and check that no solution and no request to another host is in them. A failing "
+        "cell or any warning fails the build; where CI is set, so does a chapter over its budget "
+        "of time.",
     )
     build.set_defaults(run=_build)
 

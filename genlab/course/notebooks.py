@@ -10,6 +10,7 @@ notebook, and the tests show that the check turns each of them down.
 """
 
 import ast
+import asyncio
 import copy
 import os
 import re
@@ -105,27 +106,48 @@ def exercise(nb: NotebookNode, name: str) -> NotebookNode:
     return nb
 
 
-def executed(nb: NotebookNode, folder: Path, timeout: int = 120) -> NotebookNode:
-    """Run a notebook from top to bottom in ``folder``, one thread, without progress bars.
+async def run(nb: NotebookNode, folder: Path, timeout: int = 120) -> NotebookNode:
+    """A copy of a notebook, run from top to bottom in ``folder``: one thread, no progress bars.
 
     Raises:
-        CourseError: a cell fails, takes too long or ends the kernel; the message shows it.
+        CourseError: a cell fails, takes longer than ``timeout`` seconds or ends the kernel; the
+            message shows it.
     """
     nb = copy.deepcopy(nb)
-    env = os.environ | {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1"}
+    at = 0
+
+    def started(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal at
+        at = cell_index
+
     client = NotebookClient(
         nb,
         timeout=timeout,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,  # how a stream is cut up is chance
+        shutdown_kernel="immediate",
+        on_cell_start=started,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns at every start
         resources={"metadata": {"path": str(folder)}},
     )
+    env = os.environ | {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1"}
     try:
-        client.execute(env=env)
+        await client.async_execute(env=env)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raise CourseError(str(error)) from error
+        lines = nb.metadata.get("source_map")  # MyST-NB's; for code, the line of its fence
+        name = f"at line {lines[at]}" if lines else nb.cells[at].get("id", at)
+        raise CourseError(f"the cell {name} stopped. {error}") from error
+    return nb
+
+
+def executed(nb: NotebookNode, folder: Path, timeout: int = 120) -> NotebookNode:
+    """The same as :func:`run`, without what would differ in the next run or in another place.
+
+    Raises:
+        CourseError: as in :func:`run`.
+    """
+    nb = asyncio.run(run(nb, folder, timeout))
     nb.metadata = NotebookNode(
         kernelspec=NotebookNode(_KERNEL), language_info=NotebookNode(name="python")
     )

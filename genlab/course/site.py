@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genlab.course.assets import vendor
 from genlab.course.audit import leaks, requests_elsewhere
+from genlab.course.execute import execute
 from genlab.course.notebooks import check
 from genlab.course.root import CourseError
 
@@ -20,19 +21,21 @@ def build(root: Path) -> Path:
             published, or a page would ask another host for a file.
     """
     start = time.perf_counter()
-    _say("1/4 notebooks: exercises are what their source gives")
+    _say("1/5 notebooks: exercises are what their source gives")
     check(root)
-    _say("2/4 front-end files")
+    _say("2/5 front-end files")
     if lost := vendor(root):
         _say(lost)
-    _say("3/4 pages: chapters run when their code or the modules under it changed")
+    _say("3/5 chapters: each runs when its code or a module under it changed")
+    execute(root)
+    _say("4/5 pages")
     env = os.environ | {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1"}
     book = Path(sys.executable).with_name("jupyter-book")
     command = [book, "build", root, "-W", "-n", "--keep-going"]
     page = root / "_build" / "html" / "index.html"
     if subprocess.run(command, env=env, check=False).returncode or not page.is_file():
         raise CourseError("the pages were not built; the reason stands above.")
-    _say("4/4 checks: no solution on the site, no request to another host")
+    _say("5/5 checks: no solution on the site, no request to another host")
     problems = [*leaks(root, page.parent), *requests_elsewhere(page.parent)]
     if problems:
         raise CourseError("the site must not be published:\n  " + "\n  ".join(problems))

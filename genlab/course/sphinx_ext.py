@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
-from genlab.course import registry
+from genlab.course import explorables, registry, tables
 from genlab.course.finish import finish
 from genlab.course.dependencies import fingerprint, stamped
 
@@ -184,6 +184,8 @@ def _stamps(env: BuildEnvironment) -> dict[str, str]:
 
 
 def setup(app: Sphinx) -> dict:
+    tables.connect(app)
+    explorables.connect(app)
     app.connect("config-inited", local_files_only, priority=1)
     app.connect("builder-inited", draw_pictures)
     app.connect("source-read", remember_modules)

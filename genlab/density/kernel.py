@@ -202,8 +202,11 @@ def rule_of_thumb(x: Tensor, rule: str = "silverman", kernel: str = "gaussian") 
 def lscv(x: Tensor, bandwidths: Tensor, kernel: str = "gaussian") -> Tensor:
     """Least-squares cross-validation score of bandwidths, to be minimised.
 
-    LSCV(h) = ∫p̂² − (2/n) Σᵢ p̂₋ᵢ(xᵢ)
-            = n⁻² Σᵢ Σⱼ (K∗K)_h(xᵢ − xⱼ) − 2/(n(n−1)) Σᵢ Σ_{j≠i} K_h(xᵢ − xⱼ).
+    ::
+
+        LSCV(h) = ∫p̂² − (2/n) Σᵢ p̂₋ᵢ(xᵢ)
+                = n⁻² Σᵢ Σⱼ (K∗K)_h(xᵢ − xⱼ) − 2/(n(n−1)) Σᵢ Σ_{j≠i} K_h(xᵢ − xⱼ)
+
     Its expectation is MISE(h) − ∫p².
 
     Args:

@@ -1,89 +1,95 @@
 // Chapter 01: one width h for three estimates of a density on the line, judged by leaving one point out.
-import { Explorable, path, ticks } from "./core.mjs";
+import { Explorable, clamp, linspace, logTicks, maximise, minus, path, range, short, text, ticks } from "./core.mjs";
 
+const mean = values => values.reduce((sum, v) => sum + v, 0) / values.length;
 /** Gaussian kernel estimate at t: 1/(n h) Σ φ((t − xᵢ)/h). */
 export const kde = (points, h, t) =>
-  points.reduce((sum, x) => sum + Math.exp(-(((t - x) / h) ** 2) / 2), 0) / (points.length * h * Math.sqrt(2 * Math.PI));
+  mean(points.map(x => Math.exp(-(((t - x) / h) ** 2) / 2))) / (h * Math.sqrt(2 * Math.PI));
 /** Histogram at t with the cells [low + j width, low + (j + 1) width): share of the points in t's cell / width. */
-export const histogram = (points, width, t, low) => {
-  const cell = Math.floor((t - low) / width);
-  return points.filter(x => Math.floor((x - low) / width) === cell).length / (points.length * width);
-};
+export const histogram = (points, width, t, low) =>
+  mean(points.map(x => +(Math.floor((x - low) / width) === Math.floor((t - low) / width)))) / width;
 /** k nearest neighbours at t: k / (2 n R_k(t)); infinite where k points coincide with t. */
-export const knn = (points, k, t) => k / (2 * points.length * points.map(x => Math.abs(x - t)).sort((a, b) => a - b)[k - 1]);
-/** The k that goes with h: how many points lie within h of a point, itself included, on average; below n. */
+export const knn = (points, k, t) =>
+  k / (2 * points.length * points.map(x => Math.abs(x - t)).sort((a, b) => a - b)[k - 1]);
+/** The k that goes with h: the mean number of points within h of a point, itself included; less than n. */
 export const neighbours = (points, h) =>
-  Math.min(points.length - 1, Math.round(points.reduce((sum, t) => sum + points.filter(x => Math.abs(x - t) <= h).length, 0) / points.length));
-/** Leave-one-out log-likelihood of the kernel estimate, nats a point: 1/n Σᵢ log 1/((n−1)h) Σ_{j≠i} φ((xᵢ − xⱼ)/h). */
-export const loo = (points, h) => points.reduce((sum, t, i) => {
-  const exponents = points.map((x, j) => (j === i ? -Infinity : -(((t - x) / h) ** 2) / 2)), most = Math.max(...exponents);
-  return sum + most + Math.log(exponents.reduce((s, e) => s + Math.exp(e - most), 0));
-}, 0) / points.length - Math.log((points.length - 1) * h * Math.sqrt(2 * Math.PI));
-/** The h in [low, high] with the largest loo: the best of a grid of equal ratios, then golden section beside it. */
-export function best(points, low, high, steps = 80) {
-  const at = i => low * (high / low) ** (i / steps), grid = Array.from({ length: steps + 1 }, (_, i) => loo(points, at(i)));
-  const top = grid.indexOf(Math.max(...grid)), g = (Math.sqrt(5) - 1) / 2;
-  let a = Math.log(at(Math.max(top - 1, 0))), b = Math.log(at(Math.min(top + 1, steps)));
-  const f = u => loo(points, Math.exp(u));
-  for (let n = 0; n < 30; n++) { const c = b - g * (b - a), d = a + g * (b - a); if (f(c) > f(d)) b = d; else a = c; }
-  return { grid, at, h: top === 0 ? low : Math.exp((a + b) / 2) };
+  Math.min(points.length - 1, Math.round(mean(points.map(t => points.filter(x => Math.abs(x - t) <= h).length))));
+/** Leave-one-out log-likelihood of the kernel estimate in nats a point: the mean of log p̂₋ᵢ(xᵢ). */
+export const loo = (points, h) => mean(points.map((t, i) => {
+  const e = points.map((x, j) => (j === i ? -Infinity : -(((t - x) / h) ** 2) / 2)), most = Math.max(...e);
+  return most + Math.log(e.reduce((sum, v) => sum + Math.exp(v - most), 0));
+})) - Math.log((points.length - 1) * h * Math.sqrt(2 * Math.PI));
+/** The h between low and high with the largest loo, and the score on 81 widths in equal ratios. */
+export function best(points, low, high) {
+  const at = linspace(Math.log(low), Math.log(high), 81), { values, x } = maximise(u => loo(points, Math.exp(u)), at);
+  return { h: Math.exp(x), curve: at.map((u, i) => [Math.exp(u), values[i]]) };
 }
 
 class Density extends Explorable {
   tries = {
-    narrow: ["too narrow", function () { this.state.h = this.best.h / 8; }],
-    best: ["best h", function () { this.state.h = this.best.h; }],
-    outlier: ["one outlier", function () { this.state.x[this.state.x.length - 1] = this.high; }],
+    narrow: ["too narrow", () => ({ h: this.best.h / 8 })],
+    best: ["best h", () => ({ h: this.best.h })],
+    outlier: ["one outlier", () => ({ x: this.first.x.with(-1, this.far), h: this.star, point: this.first.x.length })],
   };
   initial() {
-    const x = this.getAttribute("points").split(/[\s,]+/).map(Number), low = Math.min(...x), span = Math.max(...x) - low;
-    Object.assign(this, { low: low - span / 2, high: low + 1.5 * span, least: span / 200, most: span });
-    const start = best(x, this.least, this.most).h;
-    this.top = 2 * Math.max(...x.map(t => kde(x, start, t)));
-    return { x, h: +this.getAttribute("h") || start, point: x.length, show: "hkn" };
+    const x = this.getAttribute("points").split(" ").map(Number), left = Math.min(...x), span = Math.max(...x) - left;
+    Object.assign(this, { low: left - span / 2, high: left + 1.5 * span, far: left + 1.4 * span });
+    Object.assign(this, { least: span / 200, most: span, star: best(x, span / 200, span).h });
+    this.top = 2 * Math.max(...x.map(t => kde(x, this.star, t)));
+    return { x, h: +(this.getAttribute("h") ?? this.star), point: x.length, histogram: 1, kernel: 1, nearest: 1 };
   }
   build() {
-    const W = this.clientWidth < 480 ? 360 : 640, { low, high, least, most } = this;
+    const { low, high, least, most } = this, n = this.first.x.length;
+    const W = this.width = this.clientWidth < 480 ? 360 : 640;                     // text stays legible on a phone
     this.px = v => 12 + (v - low) / (high - low) * (W - 24);
-    this.py = v => 216 - Math.min(v / this.top, 1.1) * 200;
     this.hx = h => 12 + Math.log(h / least) / Math.log(most / least) * (W - 24);
-    const inside = (v, a, b) => Math.min(Math.max(v, a), b), text = (x, y, s, c = "") => `<text x="${x}" y="${y}" class="${c}">${s}</text>`;
-    const decades = [1, 2, 5].flatMap(m => Array.from({ length: 19 }, (_, i) => +`${m}e${i - 9}`)).filter(h => h >= least && h <= most);
-    this.figure = this.svg("", W, 400, `<svg y="16" height="200" width="${W}" viewBox="0 16 ${W} 200"><path class="h"/><path class="k"/><path class="n"/></svg>
-      <path class="axis" d="M12 216H${W - 12}M12 372H${W - 12}"/>${text(12, 12, "density p̂(x)")}${text(12, 264, "leave-one-out log-likelihood, nats a point")}
-      ${ticks(low, high, W / 80).map(v => text(this.px(v), 242, v, "tick")).join("")}${decades.map(h => text(this.hx(h), 390, h, "tick")).join("")}
-      <path class="mark"/>${text(0, 282, "", "at")}<svg y="270" height="102" width="${W}" viewBox="0 270 ${W} 102"><path class="k loo"/></svg>
-      ${this.state.x.map((_, i) => `<circle r="6" cy="216" class="knob" data-i="${i}"/>`).join("")}<circle r="8" class="knob ball"/>`, (knob, x) => {
-      if (knob.matches(".ball")) this.state.h = inside(least * (most / least) ** ((x - 12) / (W - 24)), least, most);
-      else Object.assign(this.state, { point: +knob.dataset.i + 1 }).x[knob.dataset.i] = inside(low + (x - 12) / (W - 24) * (high - low), low, high);
-    });
-    this.row("readout"); this.readout = this.group;
+    const part = (y, tall, inside) => `<svg y="${y}" height="${tall}" viewBox="0 ${y} ${W} ${tall}">${inside}</svg>`;
+    this.svg(W, 400, part(16, 200, '<path class="histogram"/><path class="nearest"/><path class="kernel"/>') +
+      part(276, 100, '<path class="mark"/><path class="score"/>') + text(0, 370, "best h", "best") +
+      text(12, 12, "density") + text(12, 270, "leave-one-out log-likelihood against h") +
+      `<path class="axis" d="M12 216H${W - 12}M12 376H${W - 12}"/>` +
+      ticks(low, high, W / 80).map(v => text(this.px(v), 244, minus(v), "tick")).join("") +
+      logTicks(least, most).map(h => text(this.hx(h), 394, h, "tick")).join("") +
+      range(n).map(i => `<circle r="6" cy="216" class="knob" data-point="${i + 1}"/>`).join("") +
+      '<circle r="8" class="knob ball"/>');
+    this.readout = this.row("readout");
     this.row("sliders");
-    this.slider("width h ", Math.log(least), Math.log(most), () => Math.log(this.state.h), v => { this.state.h = Math.exp(v); }, v => Math.exp(v).toPrecision(3));
-    this.slider("choose point ", 1, this.state.x.length, () => this.state.point, v => { this.state.point = v; }, v => `${v} of ${this.state.x.length}`, 1);
-    this.slider("move it to ", low, high, () => this.state.x[this.state.point - 1], v => { this.state.x[this.state.point - 1] = v; });
-    this.row("checks");
-    for (const [c, name] of [["h", "histogram"], ["k", "kernel estimate"], ["n", "k nearest neighbours"]])
-      this.check(name, c, () => this.state.show.includes(c), on => { this.state.show = this.state.show.replace(c, "") + (on ? c : ""); });
-    this.row("tries"); this.buttons();
+    this.slider("width h:", least, most, s => s.h, h => ({ h }), { log: true });
+    this.slider("point:", 1, n, s => s.point, point => ({ point }), { step: 1 });
+    this.slider("its place:", low, high, s => s.x[s.point - 1], v => this.place(this.state.point, v));
+    this.checks({ histogram: "histogram", kernel: "kernel estimate", nearest: "k nearest" });
+    this.buttons();
+  }
+  place(point, v) { return { point, x: this.state.x.with(point - 1, v) }; }
+  drag(knob, x) {
+    const { low, high, least, most } = this, share = clamp((x - 12) / (this.width - 24), 0, 1);
+    if (knob.matches(".ball")) return { h: least * (most / least) ** share };
+    return this.place(+knob.dataset.point, low + share * (high - low));
   }
   draw() {
-    const { x, h, show, point } = this.state, { low, high, px, py, hx, figure } = this, k = neighbours(x, h), set = (q, a) => Object.entries(a).forEach(([n, v]) => figure.querySelector(q).setAttribute(n, v));
-    if (String(x) !== this.known) { this.best = best(x, this.least, this.most); this.known = String(x); }
-    const { grid, at, h: star } = this.best, peak = loo(x, star), now = loo(x, h), ly = v => 284 + Math.min((peak - v) / 2, 1.2) * 80;
-    const line = f => path(Array.from({ length: 321 }, (_, i) => low + i / 320 * (high - low)).map(t => [px(t), py(f(t))]));
-    const cells = Array.from({ length: Math.ceil((high - low) / h) }, (_, j) => [px(low + j * h), py(histogram(x, h, low + (j + .5) * h, low)), px(low + (j + 1) * h)]);
-    set(".h", { d: show.includes("h") ? `M${px(low)} 216` + cells.map(([, y, b]) => `V${y.toFixed(1)}H${b.toFixed(1)}`).join("") + "V216" : "" });
-    set(".k", { d: show.includes("k") ? line(t => kde(x, h, t)) : "" });
-    set(".n", { d: show.includes("n") ? line(t => knn(x, k, t)) : "" });
-    set(".loo", { d: path(grid.map((v, i) => [hx(at(i)), ly(v)])) });
-    set(".mark", { d: `M${hx(star)} 284V372` });
-    set(".at", { x: hx(star), class: "at" }); figure.querySelector(".at").textContent = "";
-    set(".ball", { cx: hx(h), cy: Math.min(ly(now), 372) });
-    figure.querySelectorAll("[data-i]").forEach((c, i) => { c.setAttribute("cx", px(x[i])); c.classList.toggle("on", i === point - 1); });
-    const edge = star === this.least ? "≤ " : "", said = [`h = ${h.toPrecision(3)}, k = ${k}: ${now.toFixed(3)} nats a point left out.`, `Best h ${edge || "= "}${star.toPrecision(3)}: ${peak.toFixed(3)}.`];
-    this.readout.textContent = said.join(" ");
-    figure.setAttribute("aria-label", `Three estimates of a density from ${x.length} points, and their score against h. ${said.join(" ")}`);
+    const { low, high, least, most, px, hx, state } = this, n = state.x.length;
+    const x = state.x = state.x.map(v => clamp(v, low, high));                     // a link may hold anything
+    const h = state.h = clamp(state.h, least, most), k = neighbours(x, h);
+    const point = state.point = clamp(Math.round(state.point), 1, n);
+    if (this.known !== String(x)) Object.assign(this, { known: String(x), best: best(x, least, most) });
+    const star = this.best.h, peak = loo(x, star), score = loo(x, h);
+    const py = p => 216 - clamp(p / this.top, 0, 1.1) * 200;                       // what is higher is cut off
+    const sy = v => 284 + clamp((peak - v) / 2.5, 0, 1.2) * 92;                    // the panel is 2.5 nats high
+    const curve = f => ({ d: path(linspace(low, high, 321).map(t => [px(t), py(f(t))])) });
+    const boxes = range(1000).map(j => low + j * h).filter(a => a < high)
+      .map(a => `V${py(histogram(x, h, a + h / 2, low)).toFixed(1)}H${px(Math.min(a + h, high)).toFixed(1)}`);
+    this.set("path.histogram", { d: `M12 216${boxes.join("")}V216` });
+    this.set("path.kernel", curve(t => kde(x, h, t)));
+    this.set("path.nearest", curve(t => knn(x, k, t)));
+    this.set(".score", { d: path(this.best.curve.map(([u, v]) => [hx(u), sy(v)])) });
+    this.set(".mark", { d: `M${hx(star)} 276V376` });
+    this.set("text.best", { x: hx(star) + 5 });
+    this.set(".ball", { cx: hx(h), cy: Math.min(sy(score), 376) });
+    for (let i = 1; i <= n; i++)
+      this.set(`[data-point="${i}"]`, { cx: px(x[i - 1]), class: i === point ? "knob on" : "knob" });
+    this.readout.textContent = `h = ${short(h)}, k = ${k}: ${minus(score.toFixed(3))} nats a point. ` +
+      `Best h ${star > least ? "=" : "≤"} ${short(star)}: ${minus(peak.toFixed(3))}.`;
+    this.figure.setAttribute("aria-label", `Densities of ${n} points, and the score. ${this.readout.textContent}`);
   }
 }
 customElements.define("gen-density", Density);
