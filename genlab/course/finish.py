@@ -9,7 +9,7 @@ from pathlib import Path
 
 RULES: tuple[tuple[str, str], ...] = (
     # 1.5 MB that draws a dozen icons; the theme's style sheet draws the same ones from a font.
-    (r'<script[^>]*scripts/fontawesome\.js[^>]*></script>\s*', ""),
+    (r"<script[^>]*scripts/fontawesome\.js[^>]*></script>\s*", ""),
     # Names that contradict the text that is shown (axe: label-content-name-mismatch).
     (r'(<button[^>]*search-button-field[^>]*?) aria-label="Search"', r"\1"),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-
 from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
 from sphinx.application import Sphinx
@@ -21,8 +20,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 from genlab.course import explorables, registry, tables
-from genlab.course.finish import finish
 from genlab.course.dependencies import fingerprint, stamped
+from genlab.course.finish import finish
 
 FONT = "vendor/fonts/source-serif-4-latin-wght-normal.woff2"
 
@@ -111,9 +110,7 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
             if cell.cell_type == "markdown":
                 for name, meaning in macros.items():
                     plain = re.sub(r"\\class\{[\w-]+\}", "", meaning)
-                    cell.source = re.sub(
-                        rf"\\{name}\b", lambda _, tex=plain: tex, cell.source
-                    )
+                    cell.source = re.sub(rf"\\{name}\b", lambda _, tex=plain: tex, cell.source)
         target = Path(app.outdir) / "_sources" / f"{docname}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(nb, target)
