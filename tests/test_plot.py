@@ -24,7 +24,12 @@ def outputs(monkeypatch) -> list:
     """What reaches the page: data and metadata of each output, as Jupyter formats them."""
     found = []
     formatter = DisplayFormatter()
-    monkeypatch.setattr(plot, "display", lambda item: found.append(formatter.format(item)))
+
+    def display(item, metadata):
+        data, own = formatter.format(item)
+        found.append((data, {kind: own[kind] | metadata.get(kind, {}) for kind in own}))
+
+    monkeypatch.setattr(plot, "display", display)
     return found
 
 
@@ -178,8 +183,8 @@ def test_a_curve_takes_the_colour_of_its_name(drawn):
     plot.curve(T, {"truth": T, "model": T**2, "another": T**3}, alt=ALT, x="t", y="s", title="Up")
     (ax,) = drawn[0].axes
     truth, model, another = ax.get_lines()
-    assert to_hex(truth.get_color()).upper() == plot.COLORS["truth"]
-    assert to_hex(model.get_color()).upper() == plot.COLORS["model"]
+    assert to_hex(truth.get_color()) == plot.COLORS["truth"]
+    assert to_hex(model.get_color()) == plot.COLORS["model"]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["truth", "model", "another"]
     np.testing.assert_allclose(model.get_ydata(), T**2)
     np.testing.assert_allclose(another.get_xdata(), T)
@@ -278,3 +283,52 @@ def test_titles_columns_and_nan_are_checked():
         plot.images(torch.zeros(2, 3, 3), columns=0, alt=alt)
     with pytest.raises(ValueError, match="1 of 2 images hold NaN"):
         plot.images(torch.stack([torch.zeros(3, 3), torch.full((3, 3), torch.nan)]), alt=alt)
+
+
+# --- Two grounds -------------------------------------------------------------------------------
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours as WCAG 2 defines it."""
+
+    def luminance(colour):
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_colour_stands_out_on_its_ground():
+    dark = plot.ON_DARK[plot.GROUND]
+    for colour in [*plot.COLORS.values(), plot.INK, plot.FAINT]:
+        assert contrast(colour, plot.GROUND) >= 4.5
+        assert contrast(plot.ON_DARK[colour], dark) >= 4.5
+
+
+def test_the_style_sheet_has_the_same_colours(root):
+    css = (root / "book" / "_static" / "genlab.css").read_text()
+    for name in ("truth", "model", "approx", "code", "data"):
+        assert f"--t-{name}: {plot.COLORS[name]};" in css
+        assert f"--t-{name}: {plot.ON_DARK[plot.COLORS[name]]};" in css
+
+
+def test_a_figure_has_a_twin_for_a_dark_ground(shown):
+    light, metadata = shown(lambda: plot.curve(T, {"model": T}, alt=ALT))
+    dark = b64decode(metadata["dark"])
+    assert pixels(dark).shape == pixels(light).shape
+    assert pixels(light)[0, 0] == 1
+    ground = [int(plot.ON_DARK[plot.GROUND][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    assert imread(io.BytesIO(dark), format="png")[0, 0, :3] == pytest.approx(ground, abs=0.01)
+
+    def holds(png, colour):
+        rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        distance = np.abs(imread(io.BytesIO(png), format="png")[..., :3] - rgb).max(2)
+        return (distance < 0.02).sum() > 100
+
+    model = plot.COLORS["model"]
+    assert holds(light, model)
+    assert not holds(light, plot.ON_DARK[model])
+    assert holds(dark, plot.ON_DARK[model])
+    assert not holds(dark, model)

@@ -13,14 +13,18 @@ from genlab.density import KDE, Histogram
 
 
 def write(folder: Path) -> None:
-    """Write each picture for a light and for a dark ground; unchanged files stay as they are."""
+    """Write each picture for a light and for a dark ground, if genlab is newer than they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in {"course": course, "01_density": density}.items():
+    changed = max(file.stat().st_mtime for file in Path(__file__).parents[1].rglob("*.py"))
+    drawn = [file.stat().st_mtime for file in folder.glob("*.png")]
+    if len(drawn) == 2 * len(PICTURES) and min(drawn) > changed:
+        return
+    for name, draw in PICTURES.items():
         with mpl.rc_context(plot.STYLE):
             fig = draw()
-            _replace(folder / f"{name}-light.png", plot.png(fig))
+            (folder / f"{name}-light.png").write_bytes(plot.png(fig))
             plot.for_dark_ground(fig)
-            _replace(folder / f"{name}-dark.png", plot.png(fig))
+            (folder / f"{name}-dark.png").write_bytes(plot.png(fig))
 
 
 def course() -> Figure:
@@ -61,6 +65,4 @@ def density() -> Figure:
     return fig
 
 
-def _replace(file: Path, content: bytes) -> None:
-    if not file.is_file() or file.read_bytes() != content:
-        file.write_bytes(content)
+PICTURES = {"course": course, "01_density": density}
