@@ -99,8 +99,8 @@ def test_inverse_cdf_refuses(cdf, z, message):
 @pytest.mark.covers("S1-31")
 def test_sequential_sampling_has_the_joint_density(g):
     # p(x, y) = x + y on the unit square: marginal x + 1/2, conditional (x + y) / (x + 1/2).
-    first = lambda z, before: (-1 + (1 + 8 * z).sqrt()) / 2  # noqa: E731 - a formula, not a helper
-    second = lambda z, before: (  # noqa: E731
+    first = lambda z, before: (-1 + (1 + 8 * z).sqrt()) / 2
+    second = lambda z, before: (
         -before[:, 0] + (before[:, 0] ** 2 + z * (2 * before[:, 0] + 1)).sqrt()
     )
     x = sample_sequentially([first, second], 40_000, generator=g)
@@ -307,7 +307,7 @@ def test_loo_bins_beat_their_neighbours_in_the_risk(g):
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel_constants_are_its_integrals(name, g):
     k = KERNELS[name]
-    f = lambda u: float(k.pdf(torch.tensor([u], dtype=torch.float64)))  # noqa: E731
+    f = lambda u: float(k.pdf(torch.tensor([u], dtype=torch.float64)))
     knots = {"points": [-1, 0, 1]} if name != "gaussian" else {}
     span = (-1, 1) if name != "gaussian" else (-12, 12)
     assert quad(f, *span, **knots)[0] == pytest.approx(1, abs=1e-9)
@@ -417,10 +417,10 @@ def test_curse_of_dimensionality_as_silverman_published_it():
         assert float(f"{math.ceil(sample_size_needed(d)):.3g}") == n
     # By definition: at n the error can be kept, one draw in a hundred earlier it cannot.
     n = sample_size_needed(3)
-    error = lambda n, h: (  # noqa: E731
+    error = lambda n, h: (
         ((h * h * (2 + h * h)) ** -1.5 - (1 + h * h) ** -3) / n + (1 - (1 + h * h) ** -1.5) ** 2
     )
-    best = lambda n: min(error(n, h) for h in np.linspace(0.05, 2, 4001))  # noqa: E731
+    best = lambda n: min(error(n, h) for h in np.linspace(0.05, 2, 4001))
     assert best(1.01 * n) < 0.1 < best(0.99 * n)
     growth = [math.log(sample_size_needed(d)) for d in range(1, 11)]
     steps = np.diff(growth)
@@ -476,7 +476,7 @@ def test_lscv_equals_its_definition(kernel, g):
     x, h = normal(25, g), 0.6
     model = KDE(h, kernel).fit(x)
     knots = sorted({float(v) + s * h for v in x for s in (-1, 0, 1)})
-    density = lambda t: float(model.log_prob(torch.tensor([t], dtype=torch.float64)).exp())  # noqa: E731
+    density = lambda t: float(model.log_prob(torch.tensor([t], dtype=torch.float64)).exp())
     square = sum(
         quad(lambda t: density(t) ** 2, a, b)[0]
         for a, b in zip([knots[0] - 6, *knots], [*knots, knots[-1] + 6], strict=True)
@@ -510,7 +510,7 @@ def test_rules_follow_the_data(g):
 def test_a_kde_is_easy_to_sample(g):
     x = normal(200, g)
     drawn = KDE(0.3).fit(x).sample(20_000, generator=g)
-    exact = lambda t: norm.cdf((t[:, None] - x.numpy()[None]) / 0.3).mean(1)  # noqa: E731
+    exact = lambda t: norm.cdf((t[:, None] - x.numpy()[None]) / 0.3).mean(1)
     assert kstest(drawn.numpy(), exact).pvalue > 1e-3
 
 

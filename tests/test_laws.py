@@ -292,17 +292,17 @@ def test_a_correlation_of_a_tenth_is_seen(g):
 
 
 def test_the_cell_that_is_most_off_is_named(g):
-    spot = lambda n, g: torch.where(torch.arange(n) % 10 == 0, 1.3, randn(n, g=g))  # noqa: E731
+    spot = lambda n, g: torch.where(torch.arange(n) % 10 == 0, 1.3, randn(n, g=g))
     with pytest.raises(LawBroken, match=r"the cell \[1\.25, 1\.4\d?\] holds 2\d{3} of 20000 .* 5"):
         samples_follow(Model(standard().log_prob, spot), -5, 5, generator=g)
-    spot = lambda n, g: torch.where((torch.arange(n) % 10 == 0)[:, None], 1.3, randn(n, 2, g=g))  # noqa: E731
+    spot = lambda n, g: torch.where((torch.arange(n) % 10 == 0)[:, None], 1.3, randn(n, 2, g=g))
     cell = r"the cell \[1, 1\.5\] x \[1, 1\.5\] holds 2\d{3} of 20000"
     with pytest.raises(LawBroken, match=cell):
         samples_follow(Model(standard(2).log_prob, spot), *box(2, 4), generator=g)
 
 
 def test_draws_outside_the_box_are_named(g):
-    away = lambda n, g: torch.where(torch.arange(n) % 10 == 0, 99.0, randn(n, g=g))  # noqa: E731
+    away = lambda n, g: torch.where(torch.arange(n) % 10 == 0, 99.0, randn(n, g=g))
     with pytest.raises(LawBroken, match=r"all outside the box .* holds 20\d\d of 20000 .* expects"):
         samples_follow(Model(standard().log_prob, away), -5, 5, generator=g)
     with pytest.raises(LawBroken, match=r"outside the box .* holds 20000 of 20000 .* expects 15\."):
