@@ -29,7 +29,7 @@ notebooks: setup  ## derive exercises and executed solutions from solutions/*.py
 	@$(BIN)/genlab notebooks
 
 clean:  ## remove what was built (the environment stays; git clean -xfd removes it too)
-	rm -rf _build dist book/_static/vendor book/node_modules
+	rm -rf _build dist book/_static/vendor book/_static/pictures book/node_modules
 
 setup: $(VENV)/installed  ## make the virtual environment .venv
 
