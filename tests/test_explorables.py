@@ -11,9 +11,9 @@ from py_mini_racer import MiniRacer
 from sphinx.application import Sphinx
 
 from genlab import plot
-from genlab.course.explorables import leave_one_out, neighbours
+from genlab.course.explorables.density import leave_one_out, neighbours
 from genlab.density import KDE, Histogram, KNNDensity
-from genlab.interact import SOURCES, explore, join, script
+from genlab.interact import SOURCES, explore_density, join, script
 
 INPUTS = 16
 # What a browser has and V8 alone has not.
@@ -195,7 +195,7 @@ def test_colours_are_those_of_the_figures():
 
 def test_a_figure_in_the_notebook_is_whole_and_its_own():
     x = torch.tensor([0.25, 1 / 3, 2.0, 7.0], dtype=torch.float64)
-    one, two = explore(x, h=0.5), explore(x)
+    one, two = explore_density(x, h=0.5), explore_density(x)
     page = one._repr_html_()
     assert f'id="{one.id}"' in page
     assert one.id != two.id
@@ -223,7 +223,7 @@ def test_a_figure_in_the_notebook_is_whole_and_its_own():
 )
 def test_points_that_do_not_fit_are_refused(points, h, sentence):
     with pytest.raises(ValueError, match=sentence):
-        explore(points, h)
+        explore_density(points, h)
 
 
 @pytest.fixture(scope="module")

@@ -160,14 +160,14 @@ def test_an_entry_names_its_chapter_and_its_source(name):
 
 
 def test_catalogued_enters_the_class_and_leaves_it_as_it_is(monkeypatch):
-    monkeypatch.setattr(models, "CATALOGUE", {})
+    monkeypatch.setattr(models.catalogue, "CATALOGUE", entries := {})
 
     class Mine:
         pass
 
     assert models.catalogued(chapter="density", source="Author 1999")(Mine) is Mine
-    assert list(models.CATALOGUE) == ["Mine"]
-    assert models.CATALOGUE["Mine"] == models.Entry(Mine, "density", "Author 1999")
+    assert list(entries) == ["Mine"]
+    assert entries["Mine"] == models.Entry(Mine, "density", "Author 1999")
 
 
 # --- What a model can do -----------------------------------------------------------------------

@@ -1,94 +1,9 @@
-"""What a model can do, in a few words that every model speaks.
-
-The lectures name three tasks: estimate, evaluate, sample. A model's place in the taxonomy is
-which of these words it has; nothing is declared twice.
-"""
+"""What every model asks of the tensors it is given: shape, dtype, finite numbers."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
-
-
-@runtime_checkable
-class Sampler(Protocol):
-    """Draws: ``sample(n)`` returns a tensor of shape ``[n, *event]``."""
-
-    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor: ...
-
-
-@runtime_checkable
-class Density(Sampler, Protocol):
-    """Draws, and evaluates its normalised density exactly: ``log_prob(x)`` is ``[batch]``, nats."""
-
-    def log_prob(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class LowerBound(Sampler, Protocol):
-    """Draws, and bounds its log-density from below: ``elbo(x)`` is ``[batch]``, nats."""
-
-    def elbo(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class Unnormalized(Sampler, Protocol):
-    """Draws by a Markov chain, and knows its density up to a factor: ``energy(x)`` is ``[batch]``.
-
-    p(x) = exp(−energy(x)) / Z.
-    """
-
-    def energy(self, x: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the model catalogue."""
-
-    cls: type
-    chapter: str
-    source: str
-
-
-CATALOGUE: dict[str, Entry] = {}
-M = TypeVar("M", bound=type)
-
-
-def catalogued(chapter: str, source: str) -> Callable[[M], M]:
-    """Class decorator: enter a model into the catalogue.
-
-    Args:
-        chapter: slug of the chapter that teaches the model.
-        source: author and year of the original publication.
-
-    Example:
-        >>> from genlab.density import KDE
-        >>> CATALOGUE["KDE"].source
-        'Rosenblatt 1956; Parzen 1962'
-    """
-
-    def enter(cls: M) -> M:
-        CATALOGUE[cls.__name__] = Entry(cls, chapter, source)
-        return cls
-
-    return enter
-
-
-def capabilities(model: object | type) -> tuple[str, ...]:
-    """Names of the protocols that a model (or a model class) satisfies.
-
-    Example:
-        >>> from genlab.density import KDE, KNNDensity
-        >>> capabilities(KDE)
-        ('Sampler', 'Density')
-        >>> capabilities(KNNDensity)
-        ()
-    """
-    fits = issubclass if isinstance(model, type) else isinstance
-    return tuple(p.__name__ for p in (Sampler, Density, LowerBound, Unnormalized) if fits(model, p))
 
 
 def training_data(x: Tensor) -> Tensor:
