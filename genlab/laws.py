@@ -6,7 +6,7 @@ tests, the check cells of the exercises, and the pages of the book.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from scipy.stats import chi2
@@ -233,6 +233,179 @@ def unbiased(estimates: Tensor, truth: float) -> float:
             f"they are {abs(z):.1f} standard errors apart, so the estimator is biased."
         )
     return z
+
+
+def is_divergence(
+    divergence: Callable[[Tensor, Tensor], Tensor | float],
+    m: int = 4,
+    pairs: int = 50,
+    *,
+    generator: torch.Generator | None = None,
+) -> float:
+    """D(p, q) ≥ 0, and D(p, q) = 0 only where p = q: on random laws on m values.
+
+    Among the pairs are laws with zeros, and laws of which one is the other reordered. D may be +∞;
+    it need not be symmetric.
+
+    Args:
+        divergence: takes two probability tables ``[m]``, float64, and returns a number.
+        m: number of values, at least 3.
+        pairs: number of random pairs.
+
+    Returns:
+        the smallest value between two different laws.
+
+    Raises:
+        LawBroken: a value that is NaN, negative, not zero for equal laws, or zero for others.
+        ValueError: m below 3 or no pairs.
+
+    Example:
+        >>> g = torch.Generator().manual_seed(0)
+        >>> is_divergence(lambda p, q: 0.5 * (p - q).abs().sum(), generator=g) > 0
+        True
+    """
+    if m < 3 or pairs < 1:
+        raise ValueError(f"Expected m >= 3 values and pairs >= 1, got m={m} and pairs={pairs}.")
+    least = math.inf
+    for i in range(pairs):
+        p, q = -torch.rand(2, m, dtype=torch.float64, generator=generator).clamp_min(1e-9).log()
+        if i % 4 == 1:
+            p[0] = q[0] = 0.0
+        elif i % 4 == 2:
+            p[0] = 0.0
+        elif i % 4 == 3:
+            q = p.roll(1)
+        p, q = p / p.sum(), q / q.sum()
+        itself, value = _number(divergence, p, p), _number(divergence, p, q)
+        if abs(itself) > 1e-9:
+            raise LawBroken(
+                f"D(p, p) is {itself:.4g}, not 0, for p = {_table(p)}. Do the two terms cancel "
+                "when the laws are equal? Look at the sign of each."
+            )
+        if not value > 1e-12:
+            fault = "zero" if abs(value) <= 1e-12 else "negative"
+            why = (
+                "Is the mean taken under the law that stands in front of the logarithm, and is "
+                "the ratio the right way up?"
+                if fault == "negative"
+                else "It must compare the two laws value by value."
+            )
+            raise LawBroken(
+                f"D(p, q) = {value:.4g} is {fault} although the laws differ: p = {_table(p)}, "
+                f"q = {_table(q)}. {why}"
+            )
+        least = min(least, value)
+    return least
+
+
+def never_goes_down(history: Sequence[float] | Tensor, tolerance: float = 1e-9) -> float:
+    """An objective that EM or another exact ascent climbs is never less than it was before.
+
+    Args:
+        history: values in order, two or more; −inf may only come first.
+        tolerance: how much a value may fall short of the one before, for rounding.
+
+    Returns:
+        the gain from the first value to the last.
+
+    Raises:
+        LawBroken: NaN or +∞, or a fall of more than the tolerance: the largest is named.
+        ValueError: fewer than two values, or more than one axis.
+
+    Example:
+        >>> never_goes_down([-3.0, -1.5, -1.5])
+        1.5
+        >>> never_goes_down([-3.0, -1.5, -1.75])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        genlab.laws.LawBroken: The objective falls by 0.25 at step 2, from -1.5 to -1.75. ...
+    """
+    values = torch.as_tensor(history, dtype=torch.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"Expected two or more values in a row, got shape {tuple(values.shape)}.")
+    bad = values.isnan() | (values == math.inf)
+    if bad.any():
+        first = int(bad.nonzero()[0])
+        raise LawBroken(f"The objective is {values[first]:g} at step {first}.")
+    # A pair of -inf has not fallen; its difference would be NaN.
+    falls = torch.where(values[1:] == values[:-1], 0.0, values[:-1] - values[1:])
+    worst = int(falls.argmax())
+    if falls[worst] > tolerance:
+        raise LawBroken(
+            f"The objective falls by {falls[worst]:.3g} at step {worst + 1}, from "
+            f"{values[worst]:.8g} to {values[worst + 1]:.8g}. Does the E step use the parameters "
+            "of the step before, the M step maximise exactly, and the history hold one objective?"
+        )
+    return float(values[-1] - values[0])
+
+
+def bounds_from_below(
+    bound: Tensor,
+    log_prob: Tensor,
+    touching: Tensor | bool = False,
+    tolerance: float = 1e-9,
+) -> float:
+    """A lower bound is never above what it bounds, and equals it where the theory says so.
+
+    Args:
+        bound: ELBO, or another exact (not sampled) lower bound, any shape; −inf is allowed.
+        log_prob: the exact values, of the same shape.
+        touching: where the two must be equal: a mask of that shape, or True for everywhere.
+        tolerance: allowed for rounding.
+
+    Returns:
+        the largest gap.
+
+    Raises:
+        LawBroken: NaN, a bound above, or one that does not touch.
+        ValueError: shapes that differ.
+
+    Example:
+        >>> bounds_from_below(torch.tensor([-2.0, -1.0]), torch.tensor([-1.5, -1.0]))
+        0.5
+    """
+    bound, log_prob = torch.as_tensor(bound).double(), torch.as_tensor(log_prob).double()
+    touching = torch.as_tensor(touching)
+    if bound.shape != log_prob.shape or touching.shape not in ((), bound.shape):
+        raise ValueError(
+            f"Expected a bound, values and a mask of one shape, got {tuple(bound.shape)}, "
+            f"{tuple(log_prob.shape)} and {tuple(touching.shape)}."
+        )
+    if bound.numel() == 0:
+        raise ValueError("Expected one value or more, got none.")
+    if bound.isnan().any() or log_prob.isnan().any():
+        raise LawBroken(
+            f"The bound is NaN {int(bound.isnan().sum())} times, the log-probability "
+            f"{int(log_prob.isnan().sum())} times, of {bound.numel()}."
+        )
+    gap = torch.where(bound == log_prob, 0.0, log_prob - bound)
+    if gap.min() < -tolerance:
+        raise LawBroken(
+            f"The bound is above what it bounds, by {-gap.min():.3g} nats at most, in "
+            f"{int((gap < -tolerance).sum())} of {gap.numel()} cases. Is the entropy of q added "
+            "with the right sign, and does q sum to one?"
+        )
+    apart = gap[touching.expand(gap.shape)]
+    if apart.numel() and apart.max() > tolerance:
+        raise LawBroken(
+            f"The bound stays {apart.max():.3g} nats below where it must touch. Is q there the "
+            "posterior p(z | x) of the same parameters?"
+        )
+    return float(gap.max())
+
+
+def _number(divergence: Callable[[Tensor, Tensor], Tensor | float], p: Tensor, q: Tensor) -> float:
+    value = torch.as_tensor(divergence(p, q))
+    if value.numel() != 1:
+        raise LawBroken(f"A divergence is one number, got {_describe(value)}. Sum over the values.")
+    if value.isnan():
+        zeros = " Remember 0 log 0 = 0: torch.xlogy." if (p * q == 0).any() else ""
+        raise LawBroken(f"D(p, q) is NaN for p = {_table(p)}, q = {_table(q)}.{zeros}")
+    return float(value)
+
+
+def _table(p: Tensor) -> str:
+    return "(" + ", ".join(f"{v:.3g}" for v in p.tolist()) + ")"
 
 
 def _log_prob(model: Density, x: Tensor) -> Tensor:

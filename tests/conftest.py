@@ -1,11 +1,26 @@
-"""Fixtures shared by all tests."""
+"""Fixtures and helpers shared by the tests."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from py_mini_racer import MiniRacer
+
+from genlab.interact import SOURCES, join
 
 ROOT = Path(__file__).parents[1]
+# What a browser has and V8 alone has not.
+BROWSER = """
+class HTMLElement {}
+const defined = {};
+const customElements = {get: name => defined[name], define(name, element) {
+  if (defined[name]) throw Error(`${name} is defined twice`);
+  defined[name] = element;
+}};
+const document = {addEventListener() {}};
+"""
 
 
 @pytest.fixture
@@ -24,3 +39,20 @@ def slope(n, risk) -> float:
     """Least-squares slope on a log-log plot."""
     x, y = torch.as_tensor(n).double().log(), torch.as_tensor(risk).double().log()
     return float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+
+
+def javascript(*modules: str) -> Callable:
+    """Calls a function of js/core.mjs or of these modules by name, with JSON values.
+
+    ``call = javascript("density")``, then ``call("kde", [0.0, 1.0], 0.5, 0.2)``. Infinite and NaN
+    come back as None.
+    """
+    engine = MiniRacer()
+    files = (SOURCES / f"{name}.mjs" for name in ("core", *modules))
+    engine.eval(BROWSER + join(*files))
+
+    def call(function, *arguments):
+        values = ", ".join(json.dumps(a) for a in arguments)
+        return json.loads(engine.eval(f"JSON.stringify({function}({values}))"))
+
+    return call

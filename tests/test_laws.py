@@ -13,7 +13,10 @@ from torch.distributions import Beta, Chi2, Independent, Laplace, Normal, Unifor
 from genlab import laws
 from genlab.laws import (
     LawBroken,
+    bounds_from_below,
     integrates_to_one,
+    is_divergence,
+    never_goes_down,
     samples_follow,
     speaks_sampler,
     sums_to_one,
@@ -449,5 +452,129 @@ def test_estimates_that_are_no_numbers(bad):
         unbiased(x, truth=0.0)
 
 
+# --- Climbing, and bounds ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor])
+def test_a_history_that_climbs_or_stays(kind):
+    assert never_goes_down(kind([-3.0, -2.0, -2.0, 1.5])) == pytest.approx(4.5)
+    assert never_goes_down(kind([-math.inf, -math.inf, 0.0])) == math.inf
+    assert never_goes_down([1.0, 1.0 - 5e-10]) == pytest.approx(-5e-10)
+    never_goes_down([1.0, 0.9], tolerance=0.2)
+
+
+@pytest.mark.parametrize(
+    ("history", "sentence"),
+    [
+        ([0.0, 1.0, 0.75, 2.0, 1.9], r"falls by 0\.25 at step 2, from 1 to 0\.75"),
+        ([0.0, -3e-9], r"falls by 3e-09 at step 1"),
+        ([0.0, -math.inf], "falls by inf at step 1"),
+        ([0.0, math.nan], "is nan at step 1"),
+        ([math.inf, 0.0], "is inf at step 0"),
+    ],
+)
+def test_a_history_that_falls(history, sentence):
+    with pytest.raises(LawBroken, match=sentence):
+        never_goes_down(history)
+
+
+@pytest.mark.parametrize("history", [[], [1.0], [[1.0, 2.0]]])
+def test_what_is_no_history_is_refused(history):
+    with pytest.raises(ValueError, match="Expected two or more values in a row"):
+        never_goes_down(history)
+
+
+def test_a_bound_that_stays_below_and_touches():
+    log_p = torch.tensor([-1.0, -2.0, -math.inf], dtype=torch.float64)
+    bound = torch.tensor([-1.5, -2.0, -math.inf], dtype=torch.float64)
+    mask = torch.tensor([False, True, True])
+    assert bounds_from_below(bound, log_p) == pytest.approx(0.5)
+    assert bounds_from_below(bound, log_p, touching=mask) == pytest.approx(0.5)
+    assert bounds_from_below(log_p, log_p, touching=True) == 0.0
+    assert bounds_from_below(torch.tensor(-math.inf), torch.tensor(0.0)) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("bound", "touching", "sentence"),
+    [
+        ([-1.5, -1.9], False, r"above what it bounds, by 0\.1 nats at most, in 1 of 2 cases"),
+        ([-1.5, -2 + 3e-9], False, "above what it bounds, by 3e-09 nats"),
+        ([-1.5, -2.0], True, r"stays 0\.5 nats below where it must touch"),
+        ([-1.5, -2.2], [False, True], r"stays 0\.2 nats below"),
+        ([math.nan, -2.0], False, "The bound is NaN 1 times"),
+        ([-math.inf, -2.0], True, "stays inf nats below"),
+    ],
+)
+def test_a_bound_that_is_none(bound, touching, sentence):
+    bound = torch.tensor(bound, dtype=torch.float64)
+    log_p = torch.tensor([-1.0, -2.0], dtype=torch.float64)
+    with pytest.raises(LawBroken, match=sentence):
+        bounds_from_below(bound, log_p, torch.tensor(touching))
+
+
+def test_bounds_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"of one shape, got \(2,\), \(3,\) and \(\)"):
+        bounds_from_below(torch.zeros(2), torch.zeros(3))
+    with pytest.raises(ValueError, match="one value or more"):
+        bounds_from_below(torch.zeros(0), torch.zeros(0))
+
+
 def test_a_broken_law_is_a_failed_assertion():
     assert issubclass(laws.LawBroken, AssertionError)
+
+
+# --- Divergences -------------------------------------------------------------------------------
+
+
+def kl(p: Tensor, q: Tensor) -> Tensor:
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum()
+
+
+def entropy(p: Tensor) -> Tensor:
+    return -torch.xlogy(p, p).sum()
+
+
+RIGHT_DIVERGENCES = {
+    "kl": kl,
+    "reverse kl": lambda p, q: kl(q, p),
+    "total variation": lambda p, q: float((p - q).abs().sum()) / 2,
+    "jensen-shannon": lambda p, q: (kl(p, (p + q) / 2) + kl(q, (p + q) / 2)) / 2,
+    "squared euclid": lambda p, q: ((p - q) ** 2).sum(),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT_DIVERGENCES)
+@pytest.mark.parametrize("m", [3, 7])
+def test_divergences_pass(name, m):
+    assert is_divergence(RIGHT_DIVERGENCES[name], m, generator=seeded(0)) > 0
+
+
+WRONG_DIVERGENCES = {
+    "entropies added": (lambda p, q: entropy(p) + entropy(q), r"D\(p, p\) is .*, not 0"),
+    "half of KL forgotten": (lambda p, q: -torch.xlogy(p, q).sum(), r"D\(p, p\) is .*, not 0"),
+    "upside down": (lambda p, q: -kl(p, q), "negative although the laws differ.*right way up"),
+    "mean under the wrong law": (
+        lambda p, q: (torch.xlogy(q, p) - torch.xlogy(q, q)).sum(),
+        "negative although the laws differ",
+    ),
+    "differences that cancel": (lambda p, q: (p - q).sum() * 0, "is zero although"),
+    "blind to order": (
+        lambda p, q: ((p.sort().values - q.sort().values) ** 2).sum(),
+        "is zero although.*value by value",
+    ),
+    "0 log 0": (lambda p, q: (p * (p / q).log()).sum(), "is NaN.*0 log 0 = 0: torch.xlogy"),
+    "no sum": (lambda p, q: (p - q).abs(), r"one number, got shape \(4,\)"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_DIVERGENCES)
+def test_what_is_no_divergence_is_told_why(name):
+    wrong, message = WRONG_DIVERGENCES[name]
+    with pytest.raises(LawBroken, match=message):
+        is_divergence(wrong, generator=seeded(0))
+
+
+@pytest.mark.parametrize(("m", "pairs"), [(2, 10), (4, 0)])
+def test_a_divergence_needs_three_values_and_a_pair(m, pairs):
+    with pytest.raises(ValueError, match="m >= 3 values and pairs >= 1"):
+        is_divergence(kl, m, pairs)

@@ -1,17 +1,20 @@
 """The words that models speak: law tests over every model in the catalogue."""
 
 import importlib.util
+import inspect
 import math
 import pkgutil
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from scipy.stats import chisquare
 from torch import Tensor
+from torch.distributions import Bernoulli, Independent, Normal
+from torch.distributions import Categorical as TorchCategorical
 
 import genlab
 from genlab import laws, models
@@ -26,9 +29,17 @@ from genlab.density import (
     KNNDensity,
     PCASampler,
 )
+from genlab.em import (
+    FactorAnalysis,
+    GaussianMixture,
+    HiddenMarkovModel,
+    LatentVariableModel,
+    ProbabilisticPCA,
+)
 from genlab.models import (
     CATALOGUE,
     Density,
+    GaussianNaiveBayes,
     LowerBound,
     Sampler,
     Unnormalized,
@@ -49,6 +60,7 @@ class Example:
     """A small fit of one model: on which data, and where its mass is.
 
     A density on a continuum has a box (``low``, ``high``), one on a finite set its ``support``.
+    What else the model's own ``fit`` asks for is told by ``given``, from the data.
     """
 
     fit: Callable[[Tensor], object]
@@ -56,6 +68,7 @@ class Example:
     low: float | list[float] | None = None
     high: float | list[float] | None = None
     support: Tensor | None = None
+    given: Callable[[Tensor], tuple] = lambda x: ()
 
     @property
     def model(self):
@@ -72,6 +85,23 @@ def on_line(fit, reach: float = 8.0) -> Example:
 
 def in_plane(fit, reach: float = 8.0) -> Example:
     return Example(fit, PLANE, [-reach] * 2, [reach] * 2)
+
+
+def by_sign(x: Tensor) -> tuple[Tensor]:
+    """Two classes, by the sign of the first column."""
+    return ((x.reshape(len(x), -1)[:, 0] > 0).long(),)
+
+
+def linear_decoder(loc: Tensor) -> LatentVariableModel:
+    """x = 2z + ε with z ~ N(loc / 2, 1)."""
+    return LatentVariableModel(Normal(loc / 2, 1.0), lambda z: Normal(2 * z, 1.0))
+
+
+def coins(mean: Tensor) -> LatentVariableModel:
+    """Two sets of coins: with the means of the data, and with the means half as large."""
+    probs = torch.stack([mean, mean / 2])
+    prior = TorchCategorical(torch.tensor([0.3, 0.7]))
+    return LatentVariableModel(prior, lambda z: Independent(Bernoulli(probs[z]), 1))
 
 
 _G = torch.Generator().manual_seed(7)
@@ -93,10 +123,31 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(lambda x: Categorical(range(1, 7)).fit(x), DICE, support=torch.arange(1, 7)),
         Example(lambda x: Categorical([6, 1, 2, 3], 0.5).fit(x), DICE, support=DICE.unique()),
     ],
+    "FactorAnalysis": [
+        in_plane(lambda x: FactorAnalysis(1, tol=1e-6).fit(x, generator=seeded(3)), 12)
+    ],
     "FullTable": [Example(lambda x: FullTable().fit(x), BITS, support=STATES)],
     "Gaussian": [
         on_line(lambda x: Gaussian().fit(x), 16),
         in_plane(lambda x: Gaussian().fit(x), 12),
+    ],
+    "GaussianNaiveBayes": [
+        replace(on_line(lambda x: GaussianNaiveBayes().fit(x, *by_sign(x))), given=by_sign),
+        replace(in_plane(lambda x: GaussianNaiveBayes(True).fit(x, *by_sign(x)), 9), given=by_sign),
+    ],
+    "GaussianMixture": [
+        on_line(lambda x: GaussianMixture(3, floor=0.01).fit(x, generator=seeded(3))),
+        *(
+            in_plane(lambda x, c=c: GaussianMixture(2, c, floor=0.01).fit(x, generator=seeded(3)))
+            for c in ("full", "tied", "diagonal", "spherical")
+        ),
+    ],
+    "HiddenMarkovModel": [
+        Example(
+            lambda x: HiddenMarkovModel(2, 2, max_iterations=3).fit(x, generator=seeded(3)),
+            BITS,
+            support=STATES,
+        )
     ],
     "Histogram": [
         on_line(lambda x: Histogram(9).fit(x), 4),
@@ -117,9 +168,17 @@ EXAMPLES: dict[str, list[Example]] = {
         on_line(lambda x: KNNDensity(k=5).fit(x)),
         in_plane(lambda x: KNNDensity(k=5).fit(x)),
     ],
+    "LatentVariableModel": [
+        on_line(lambda x: linear_decoder(x.mean()), 16),
+        Example(lambda x: coins(x.double().mean(0)), BITS, support=STATES),
+    ],
     "PCASampler": [
         Example(lambda x: PCASampler(KDE("scott"), dim=2).fit(x), SPACE),
         Example(lambda x: PCASampler(Gaussian(), dim=1).fit(x), PLANE),
+    ],
+    "ProbabilisticPCA": [
+        in_plane(lambda x: ProbabilisticPCA(1).fit(x), 12),
+        in_plane(lambda x: ProbabilisticPCA(1, "em").fit(x, generator=seeded(3)), 12),
     ],
 }
 
@@ -218,6 +277,7 @@ def test_the_places_of_the_density_chapter():
 # --- The laws ----------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("S0-13")
 @having("sample", "log_prob", on="low")
 def test_a_density_integrates_to_one(example):
     laws.integrates_to_one(example.model, example.low, example.high)
@@ -228,6 +288,7 @@ def test_draws_follow_the_density(example, g):
     laws.samples_follow(example.model, example.low, example.high, generator=g)
 
 
+@pytest.mark.covers("S0-13")
 @having("sample", "log_prob", on="support")
 def test_probabilities_sum_to_one(example):
     laws.sums_to_one(example.model, example.support)
@@ -379,13 +440,15 @@ def test_a_bad_number_of_draws_is_refused(example, n, g):
     assert torch.equal(g.get_state(), before), "refused only after drawing"
 
 
-@having()
+@having("fit")
 def test_the_data_are_not_changed_and_a_second_fit_forgets_the_first(example, g):
     data = example.data.clone()
     model = example.fit(data)
     assert torch.equal(data, example.data)
     part = example.data[: len(data) * 2 // 3]
-    assert model.fit(part) is model
+    random = "generator" in inspect.signature(model.fit).parameters
+    again = model.fit(part, *example.given(part), **({"generator": seeded(3)} if random else {}))
+    assert again is model
     assert said(model, example) == said(example.fit(part), example)
     assert said(model, example) != said(example.model, example)
 

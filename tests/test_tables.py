@@ -201,6 +201,56 @@ def test_every_catalogued_model_has_exactly_its_capabilities(root):
     ]
 
 
+# --- The taxonomy ------------------------------------------------------------------------------
+
+
+def tree(item: nodes.list_item) -> dict[str, dict]:
+    """An item of a nested list: its text, and the items under it."""
+    inner = item[1] if len(item) > 1 else []
+    return {item[0].astext(): {k: v for child in inner for k, v in tree(child).items()}}
+
+
+def test_taxonomy_of_invented_models(small, monkeypatch):
+    invented = {
+        cls.__name__: models.Entry(cls, "density", "Nobody 1") for cls in (Bare, Exact, Energy)
+    }
+    invented["Bounds"] = models.Entry(Bounds, "density", "Nobody 2")
+    monkeypatch.setattr(models, "CATALOGUE", invented)
+    (content,) = tables.taxonomy(small)
+    assert content["classes"] == ["taxonomy"]
+    can = dict(models.PLACES)
+    assert tree(content[0]) == {
+        "The models of this course": {
+            "explicit": {
+                f"tractable: {can['explicit, tractable']}": {"Exact in Boxes": {}},
+                f"approximate: {can['explicit, approximate']}": {"Energy, Bounds in Boxes": {}},
+            },
+            f"implicit: {can['implicit']} (none so far)": {},
+            f"not generative: {can['not generative']}": {"Bare in Boxes": {}},
+        }
+    }
+    expected = {f"genlab.density.{name}" for name in invented} | {"/book/01_density"}
+    assert links([content]) == expected
+
+
+@pytest.mark.covers("S0-12", "S0-68", "S3-07")
+def test_every_catalogued_model_stands_at_its_one_leaf(root):
+    (content,) = tables.taxonomy(root)
+    found = [
+        (link["reftarget"], leaf[0][0].astext())
+        for leaf in content.findall(nodes.list_item)
+        if len(leaf) > 1 and leaf[0].astext() != "The models of this course"
+        for child in leaf[1]
+        for link in child[0].findall(layout.pending_xref)
+        if link["refdomain"] == "py"
+    ]
+    assert len(found) >= 10
+    assert sorted(found) == sorted(
+        (f"genlab.{entry.chapter}.{name}", models.place(entry.cls).rpartition(", ")[2])
+        for name, entry in models.CATALOGUE.items()
+    )
+
+
 # --- Measured ----------------------------------------------------------------------------------
 
 
@@ -406,12 +456,13 @@ def site(tmp_path_factory) -> Path:
     for name in ("tests", "genlab", "benchmarks"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "book" / "api", folder / "book" / "api")
-    pages = [f"{name}.md" for name in tables.PAGES]
+    pages = [f"{name}.md" for name in tables.PAGES if name != "taxonomy"]
     for name in (*pages, "errata.toml", "curriculum.toml"):
         shutil.copy(ROOT / "book" / name, folder / "book")
     for page in (ROOT / "book").glob("[0-9][0-9]_*.md"):
         heading = re.search("^# .*", page.read_text(encoding="utf8"), re.MULTILINE)
         write(folder / "book" / page.name, heading[0])
+    write(folder / "book" / "taxonomy.md", "# Taxonomy\n\n```{taxonomy}\n```\n")  # in a chapter
     contents = "# Index\n\n```{toctree}\n:glob:\n*\napi/*\n```\n"
     write(folder / "book" / "index.md", contents)
     write(folder / "conf.py", CONF)

@@ -28,7 +28,13 @@ def section(title: str, *content: nodes.Node, name: str = "") -> nodes.section:
 
 def bullets(items: Iterable[Sequence[Part]]) -> nodes.bullet_list:
     """A list of paragraphs."""
-    return nodes.bullet_list("", *(nodes.list_item("", paragraph(*parts)) for parts in items))
+    return nodes.bullet_list("", *(item(*parts) for parts in items))
+
+
+def item(*parts: Part, inner: Sequence[nodes.list_item] = ()) -> nodes.list_item:
+    """One item of a list, with a list under it where it has inner items."""
+    below = [nodes.bullet_list("", *inner)] if inner else []
+    return nodes.list_item("", paragraph(*parts), *below)
 
 
 def entry(name: str, said: dict[str, Cell]) -> nodes.definition_list_item:

@@ -1,5 +1,6 @@
 """The pictures of the landing page, one a chapter and one for the course, drawn by genlab."""
 
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -7,9 +8,13 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer
+from torch.distributions import Normal
 
 from genlab import data, plot
 from genlab.density import KDE, Histogram
+from genlab.divergences import fit_gaussian
+from genlab.em import GaussianMixture
+from genlab.models import conditional_gaussian
 
 
 def write(folder: Path) -> None:
@@ -27,6 +32,12 @@ def write(folder: Path) -> None:
             (folder / f"{name}-dark.png").write_bytes(plot.png(fig))
 
 
+def _fade(name: str) -> LinearSegmentedColormap:
+    """From nothing to a colour of the course."""
+    color = to_rgba(plot.COLORS[name])
+    return LinearSegmentedColormap.from_list(name, [(*color[:3], 0.0), color])
+
+
 def course() -> Figure:
     """What you have, what a model knows, what it makes: a sample, a density, a new sample."""
     g = torch.Generator().manual_seed(3)
@@ -35,9 +46,6 @@ def course() -> Figure:
     low, high = float(x.min()) - 0.6, float(x.max()) + 0.6
     axis = torch.linspace(low, high, 220, dtype=torch.float64)
     density = model.log_prob(torch.cartesian_prod(axis, axis)).exp().reshape(220, 220)
-    color = to_rgba(plot.COLORS["model"])
-    fade = LinearSegmentedColormap.from_list("fade", [(*color[:3], 0.0), color])
-
     fig = Figure(figsize=(plot.WIDTH, 2.5))
     panels = fig.subplots(1, 3)
     titles = ("what you have", "what a model knows", "what it makes")
@@ -46,7 +54,7 @@ def course() -> Figure:
         ax.set_title(title, loc="center")
         ax.spines[:].set_visible(False)
     panels[0].scatter(*x.T, s=3, color=plot.COLORS["data"])
-    panels[1].imshow(density.T, cmap=fade, extent=(low, high) * 2, origin="lower")
+    panels[1].imshow(density.T, cmap=_fade("model"), extent=(low, high) * 2, origin="lower")
     panels[2].scatter(*model.sample(700, generator=g).T, s=3, color=plot.COLORS["model"])
     return fig
 
@@ -65,4 +73,74 @@ def density() -> Figure:
     return fig
 
 
-PICTURES = {"course": course, "01_density": density}
+def models() -> Figure:
+    """Four digits: the upper half, the best guess of the lower one, and the truth."""
+    g = torch.Generator().manual_seed(5)
+    digits = data.digits()
+    train, test = (part.double().reshape(-1, 64) for part in (digits.train, digits.test))
+    covariance = train.T.cov() + 0.005 * torch.eye(64, dtype=torch.float64)
+    x = test[[0, 77, 110, 330]]
+    law = conditional_gaussian(train.mean(0), covariance, torch.arange(32), x[:, :32])
+    noise = torch.randn(4, 32, 1, dtype=torch.float64, generator=g)
+    draw = law.loc + (law.scale_tril @ noise)[..., 0]
+    fig = Figure(figsize=(3.2, 1.5))
+    for ax, upper, lower in zip(fig.subplots(1, 4), x[:, :32], draw, strict=True):
+        for half, name, bottom in ((upper, "data", 4), (lower.clamp(0, 1), "model", 0)):
+            extent = (0, 8, bottom, bottom + 4)
+            ax.imshow(half.reshape(4, 8), cmap=_fade(name), extent=extent, vmin=0, vmax=1)
+        ax.axhline(4, color=plot.COLORS["data"], linewidth=0.8)
+        ax.set(xlim=(-0.5, 8.5), ylim=(-0.5, 8.5), aspect="equal", xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    return fig
+
+
+def divergences() -> Figure:
+    """Two hills, and the two fits of one normal law to them."""
+    t = torch.linspace(-7, 7, 401, dtype=torch.float64)
+    hills = Normal(torch.tensor([-3.0, 3.0]).double(), 1.0)
+
+    def log_p(x: torch.Tensor) -> torch.Tensor:
+        return hills.log_prob(x[..., None]).logsumexp(-1) - math.log(2)
+
+    step = torch.full_like(t, float(t[1] - t[0]))
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    ax.fill_between(t, log_p(t).exp(), color=plot.COLORS["truth"], alpha=0.3)
+    for direction, color in (("forward", "model"), ("reverse", "approx")):
+        start = (torch.tensor(2.5).double(), torch.tensor(1.0).double())
+        start = start if direction == "reverse" else None
+        mean, sd = fit_gaussian(log_p, t, step, direction=direction, start=start)
+        ax.plot(t, Normal(mean, sd).log_prob(t).exp(), color=plot.COLORS[color])
+    ax.set(xticks=[], yticks=[], ylim=(0, None))
+    ax.spines["left"].set_visible(False)
+    return fig
+
+
+def em() -> Figure:
+    """Two real groups and the ellipses of a mixture of two, fitted without their labels."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.tensor(load_breast_cancer().data[:, [0, 4]])
+    model = GaussianMixture(2).fit(x, generator=g)
+    angle = torch.linspace(0, 2 * math.pi, 100, dtype=torch.float64)
+    circle = torch.stack([angle.cos(), angle.sin()])
+    colors = (plot.COLORS["code"], plot.COLORS["accent"])
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    of = model.responsibilities(x).argmax(1)
+    for k, color in enumerate(colors):
+        ax.scatter(*x[of == k].T, s=2, color=color, alpha=0.5)
+        root = torch.linalg.cholesky(model.covariances[k])
+        for radius in (1, 2):
+            ax.plot(*(model.means[k][:, None] + radius * root @ circle), color=color)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return fig
+
+
+PICTURES = {
+    "course": course,
+    "00_models": models,
+    "01_density": density,
+    "02_divergences": divergences,
+    "03_em": em,
+}

@@ -1,14 +1,15 @@
 """Pages of the book that are made while it is built, so that they cannot drift from the code.
 
-A page holds a little prose and a directive, ``errata``, ``coverage``, ``catalogue``, ``api`` or
-``measured``; the content is made here and in :mod:`measured` and :mod:`reference`. A page is read
-again when one of the files that it is made from is changed, added or removed.
+A page holds a little prose and a directive of :data:`PAGES`; the content is made here and in
+:mod:`measured` and :mod:`reference`. A page is read again when one of the files that it is made
+from is changed, added or removed.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 
 from docutils import nodes
@@ -74,12 +75,10 @@ def coverage(root: Path) -> list[nodes.Node]:
 
 def catalogue(root: Path) -> list[nodes.Node]:
     """Every catalogued model with the protocols that it satisfies."""
-    for page in sorted(root.glob(CHAPTERS)):
-        import_module(f"genlab.{page.stem[3:]}")  # fills the catalogue
     words = [layout.api_link(f"genlab.models.{p.__name__}") for p in PROTOCOLS]
     head = ["Model, source, chapter", *words]
     rows, content = [], []
-    for name, entry in models.CATALOGUE.items():
+    for name, entry in _catalogued(root).items():
         can = models.capabilities(entry.cls)
         link = layout.api_link(f"genlab.{entry.chapter}.{name}")
         marks = [layout.mark(p.__name__ in can) for p in PROTOCOLS]
@@ -97,6 +96,20 @@ def catalogue(root: Path) -> list[nodes.Node]:
                 )
             )
     return [layout.table(head, rows), *content]
+
+
+def taxonomy(root: Path) -> list[nodes.Node]:
+    """The tree of the models: each at its one leaf, which is told by what it can do."""
+    standing: dict[str, dict[str, list[str]]] = {leaf: {} for leaf, _ in models.PLACES}
+    for name, entry in _catalogued(root).items():
+        standing[models.place(entry.cls)].setdefault(entry.chapter, []).append(name)
+    branches = []
+    for branch, leaves in groupby(models.PLACES, lambda leaf: leaf[0].partition(", ")[0]):
+        items = [_leaf(root, name, can, standing[name]) for name, can in leaves]
+        grown = [layout.item(nodes.strong(text=branch), inner=items)]
+        branches += items if len(items) == 1 else grown
+    trunk = layout.item("The models of this course", inner=branches)
+    return [nodes.bullet_list("", trunk, classes=["taxonomy"])]
 
 
 def modules(root: Path) -> list[nodes.Node]:
@@ -150,6 +163,7 @@ PAGES: dict[str, tuple[Callable[[Path], list[nodes.Node]], tuple[str, ...]]] = {
     "errata": (errata, ("book/errata.toml", "tests/test_*.py", CHAPTERS)),
     "coverage": (coverage, ("book/curriculum.toml", "tests/test_*.py", CHAPTERS)),
     "catalogue": (catalogue, ("genlab/**/*.py", CHAPTERS)),
+    "taxonomy": (taxonomy, ("genlab/**/*.py", CHAPTERS)),
     "measured": (measured.measured, ("benchmarks/results/*.json",)),
     "api": (modules, ("genlab/**/*.py",)),
 }
@@ -186,6 +200,27 @@ def _sources(env: BuildEnvironment) -> dict[str, tuple[tuple[str, ...], str]]:
     if not hasattr(env, "genlab_sources"):
         env.genlab_sources = {}
     return env.genlab_sources
+
+
+def _catalogued(root: Path) -> dict[str, models.Entry]:
+    """The catalogue, filled by the modules of all chapters."""
+    for page in sorted(root.glob(CHAPTERS)):
+        import_module(f"genlab.{page.stem[3:]}")
+    return models.CATALOGUE
+
+
+def _leaf(root: Path, name: str, can: str, chapters: dict[str, list[str]]) -> nodes.list_item:
+    """A leaf of the taxonomy: what its models can do, and their names, chapter by chapter."""
+    said = f": {can}" if chapters else f": {can} (none so far)"
+    grown = [
+        layout.item(
+            *layout.listed(layout.api_link(f"genlab.{chapter}.{model}") for model in names),
+            " in ",
+            layout.chapter_link(root, chapter),
+        )
+        for chapter, names in chapters.items()
+    ]
+    return layout.item(nodes.strong(text=name.rpartition(", ")[2]), said, inner=grown)
 
 
 def _by_chapter(rows: dict[str, dict]) -> dict[str, dict[str, dict]]:

@@ -5,7 +5,21 @@ that they share; the book and the notebook show the same one.
 """
 
 from genlab.interact.density import explore_density
+from genlab.interact.divergences import explore_divergences
+from genlab.interact.em import explore_em
 from genlab.interact.explorable import SOURCES, Explorable, join, script
+from genlab.interact.models import explore_models
 from genlab.interact.sliders import Knob, sliders
 
-__all__ = ["SOURCES", "Explorable", "Knob", "explore_density", "join", "script", "sliders"]
+__all__ = [
+    "SOURCES",
+    "Explorable",
+    "Knob",
+    "explore_density",
+    "explore_divergences",
+    "explore_em",
+    "explore_models",
+    "join",
+    "script",
+    "sliders",
+]

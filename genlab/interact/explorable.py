@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "js"
+_IMPORT = re.compile(r'^import ([^;]*?)\s+from "\./([\w.]+)"[^;]*;\n', re.MULTILINE)
 _number = itertools.count(1)
 
 
@@ -43,26 +44,41 @@ class Explorable:
 
 
 def script(name: str) -> str:
-    """The shared module and ``name``.mjs as one classic script, which also runs from a file.
+    """``name``.mjs and what it imports as one classic script, which also runs from a file.
 
     Run twice on a page it does nothing the second time.
 
     Raises:
         FileNotFoundError: no such module.
     """
-    module = SOURCES / f"{name}.mjs"
-    if not module.is_file():
-        known = sorted(file.stem for file in SOURCES.glob("*.mjs") if file.stem != "core")
-        raise FileNotFoundError(f"No explorable {name!r}; there are: {', '.join(known)}.")
-    return (
-        f"if (!customElements.get({json.dumps('gen-' + name)})) {{\n"
-        f"{join(SOURCES / 'core.mjs', module)}}}\n"
-    )
+    figures = {
+        file.stem: file
+        for file in sorted(SOURCES.glob("*.mjs"))
+        if "customElements.define(" in file.read_text(encoding="utf8")
+    }
+    if name not in figures:
+        raise FileNotFoundError(f"No explorable {name!r}; there are: {', '.join(figures)}.")
+    return f"if (!customElements.get({json.dumps('gen-' + name)})) {{\n{join(figures[name])}}}\n"
 
 
 def join(*modules: Path) -> str:
-    """Modules one after the other, without their imports of each other and their exports."""
-    return "".join(
-        re.sub(r"^import [^;]*;\n|^export ", "", file.read_text(encoding="utf8"), flags=re.M)
-        for file in modules
-    )
+    """Modules one after the other, each once and after what it imports, without the imports.
+
+    ``import name from "./file.json" with { type: "json" };`` becomes a constant.
+    """
+    texts: dict[Path, str] = {}
+
+    def add(module: Path) -> None:
+        text = module.read_text(encoding="utf8")
+        for names, file in _IMPORT.findall(text):
+            imported = module.parent / file
+            if file.endswith(".json"):
+                values = imported.read_text(encoding="utf8").strip()
+                texts[imported] = f"const {names} = {values};\n"
+            elif imported not in texts:
+                add(imported)
+        texts[module] = re.sub(r"^export ", "", _IMPORT.sub("", text), flags=re.M)
+
+    for module in modules:
+        add(module)
+    return "".join(texts.values())

@@ -30,9 +30,17 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from genlab import interact, plot
 from genlab.course.explorables.density import density
+from genlab.course.explorables.divergences import divergences
+from genlab.course.explorables.em import em
+from genlab.course.explorables.models import models
 
 # The static figure of each explorable, drawn from the options of the directive.
-STATIC: dict[str, Callable[..., Figure]] = {"density": density}
+STATIC: dict[str, Callable[..., Figure]] = {
+    "density": density,
+    "divergences": divergences,
+    "em": em,
+    "models": models,
+}
 
 
 class ExplorableDirective(SphinxDirective):
