@@ -358,7 +358,7 @@ def bounds_from_below(
 
     Raises:
         LawBroken: NaN, a bound above, or one that does not touch.
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, no values, or a mask that is not bool.
 
     Example:
         >>> bounds_from_below(torch.tensor([-2.0, -1.0]), torch.tensor([-1.5, -1.0]))
@@ -371,6 +371,8 @@ def bounds_from_below(
             f"Expected a bound, values and a mask of one shape, got {tuple(bound.shape)}, "
             f"{tuple(log_prob.shape)} and {tuple(touching.shape)}."
         )
+    if touching.dtype != torch.bool:
+        raise ValueError(f"Expected a mask of truth values, got {touching.dtype}.")
     if bound.numel() == 0:
         raise ValueError("Expected one value or more, got none.")
     if bound.isnan().any() or log_prob.isnan().any():

@@ -460,9 +460,9 @@ assert torch.allclose(said, many.posterior(column.repeat(1, 3))[:, 1], rtol=1e-6
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# How bad is it? The curve shows, for the 569 samples, what naive Bayes says after $m$ copies
-# against what it said with one. Move $m$: no decision on the far side of the prior changes, and
-# all become certainties.
+# How bad is it? The curve shows what naive Bayes says after $m$ copies against what it said with
+# one. Move $m$: below the prior everything goes to 0, above it to 1. A patient between the prior
+# and one half even changes class.
 
 
 # %%

@@ -1,6 +1,8 @@
 """Fixtures and helpers shared by the tests."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,3 +58,20 @@ def javascript(*modules: str) -> Callable:
         return json.loads(engine.eval(f"JSON.stringify({function}({values}))"))
 
     return call
+
+
+def sphinx_page(folder: Path, text: str) -> Path:
+    """A page in MyST with the directive and the role of figures, built by Sphinx; its folder.
+
+    In a process of its own: Sphinx warns of its own nodes the second time in one.
+    """
+    (folder / "conf.py").write_text(
+        "extensions = ['myst_parser']\nmyst_enable_extensions = ['colon_fence']\n"
+        "from genlab.course.explorables import connect as setup\n"
+    )
+    (folder / "index.md").write_text(text)
+    out = folder / "_build" / "html"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(folder), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out

@@ -1,5 +1,6 @@
 """Chapter 02: the theorems about divergences, each as a test."""
 
+import dataclasses
 import itertools
 import math
 import warnings
@@ -61,6 +62,7 @@ from genlab.divergences import (
     wasserstein2_normal,
     wasserstein_1d,
 )
+from genlab.divergences.finite import kl_terms
 
 with warnings.catch_warnings():  # its docstrings hold escapes that Python warns of
     warnings.simplefilter("ignore")
@@ -1091,6 +1093,82 @@ def test_tiny_probabilities_are_not_clamped():
     assert float(kl(Categorical(double(0.5, 0.5)), far)) == pytest.approx(450 - LOG2)
     assert kl(Categorical(double(1, 0)), Categorical(double(0, 1))) == math.inf
     assert kl(far, Categorical(double(1, 0))) == math.inf  # e^-900 is 0 in floats, not in KL
+
+
+def test_a_law_that_has_been_evaluated_is_the_same_law():
+    # Evaluation leaves the clamped logarithms behind as an attribute.
+    for q in (Bernoulli(double(1e-30)), Categorical(double(1 - 1e-30, 1e-30))):
+        half = type(q)(torch.full_like(q.probs, 0.5))
+        before = kl(half, q)
+        q.log_prob(double(1.0)[0])
+        assert kl(half, q) == before > 30
+
+
+def test_your_own_divergence_is_itself_whatever_its_name(g):
+    p, q, state = normal(0, 1), normal(0.5, 1), g.get_state()
+    own = dataclasses.replace(F_DIVERGENCES["pearson"], name="kl")
+    got = estimate(own, p, q, 100, generator=g)
+    assert got == estimate("pearson", p, q, 100, generator=g.set_state(state))
+
+
+def test_impossible_values_have_no_part_in_the_gradient():
+    log_p = double(0.5, 0.5, 0).log().requires_grad_()
+    (slope,) = torch.autograd.grad(kl_terms(log_p, double(0.25, 0.25, 0.5).log()).sum(), log_p)
+    assert torch.allclose(slope, double(0.5, 0.5, 0) * (1 + LOG2))
+
+
+def test_powers_of_large_distances_do_not_overflow():
+    x, y = torch.tensor([0.0, 1e20]), torch.tensor([0.0, 3e20])
+    for far in (y, torch.cat([y, y])):
+        assert wasserstein_1d(x, far, order=2).dtype == torch.float32
+        assert float(wasserstein_1d(x, far, order=2)) == pytest.approx(2**0.5 * 1e20)
+    assert float(wasserstein_1d(double(0), double(1e5), order=100)) == pytest.approx(1e5)
+    assert wasserstein_1d(x, x, order=2) == 0
+
+
+def test_nothing_broadcasts_and_no_nan_is_passed_on():
+    def column(x):
+        return two_modes(1.0)(x)[:, None]
+
+    def half(x):
+        return torch.where(x > 0, -x, -math.inf)
+
+    t = line(101)
+    for of in (gaussian_reverse_kl, reverse_kl_gradient):
+        with pytest.raises(ValueError, match="one value for each of 401 points"):
+            of(column, *double(0, 1))
+        with pytest.raises(ValueError, match="finite mean"):
+            of(two_modes(1.0), *double(math.nan, 1))
+    with pytest.raises(ValueError, match="not finite"):
+        reverse_kl_gradient(half, *double(0, 1))
+    with pytest.raises(ValueError, match="on the line"):
+        reverse_kl_gradient(two_modes(1.0), torch.zeros(2), torch.eye(2))
+    with pytest.raises(ValueError, match="d <= 3"):
+        fit_gaussian(lambda x: -x.square().sum(1), torch.rand(9, 4), torch.ones(9))
+    plane = torch.zeros(2), torch.eye(2)
+    with pytest.raises(ValueError, match=r"a mean of shape \(\) to start from"):
+        fit_gaussian(two_modes(1.0), t, torch.ones_like(t), direction="reverse", start=plane)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        wasserstein2_normal(*double(math.nan, 1, 0, 1))
+    with pytest.raises(ValueError, match="both"):
+        kl_from_ratio(lambda x: double(math.inf, -math.inf), torch.zeros(2))
+    with pytest.raises(ValueError, match=r"shapes \(3,\) and \(2,\)"):
+        optimal_discriminator(torch.zeros(3), torch.zeros(2))
+    with pytest.raises(ValueError, match="floating point"):
+        variational_bound("kl", torch.tensor([1]), torch.tensor([1]))
+    with pytest.raises(TypeError, match="got a NoneType"):
+        entropy(None)
+
+
+def test_kolmogorov_takes_whole_numbers_and_refuses_what_is_no_cdf():
+    half, signs = double(0.5, 0.5), torch.tensor([-1, 1])
+    got = kolmogorov(signs, half, torch.special.ndtr)
+    assert got == kolmogorov(signs.double(), half, torch.special.ndtr)
+    assert got.dtype == torch.float64
+    with pytest.raises(ValueError, match="ascending order"):
+        kolmogorov(double(math.nan), double(1), torch.special.ndtr)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        kolmogorov(signs, half, lambda t: 2 * t)
 
 
 def test_what_has_no_closed_form_says_what_to_do_instead():

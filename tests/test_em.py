@@ -281,11 +281,26 @@ def test_a_finite_prior_is_summed(g):
             ValueError,
             "one or two dimensions, got 3",
         ),
+        (  # two priors, not one in two dimensions
+            Independent(Normal(torch.zeros(2), torch.ones(2)), 0),
+            lambda z: Normal(z, 1.0),
+            TypeError,
+            "Expected one prior",
+        ),
     ],
 )
 def test_a_latent_variable_model_refuses(prior, decoder, error, sentence):
     with pytest.raises(error, match=sentence):
         LatentVariableModel(prior, decoder)
+
+
+def test_quadrature_has_no_more_nodes_than_it_has_weights():
+    exact = LatentVariableModel(Normal(0.0, 1.0), lambda z: Normal(z, 1.0), nodes=256)
+    x = torch.tensor([0.0, 2.0])
+    assert torch.allclose(exact.log_prob(x), Normal(0.0, 2**0.5).log_prob(x), atol=1e-5)
+    for nodes in (257, 0):
+        with pytest.raises(ValueError, match="nodes"):
+            LatentVariableModel(Normal(0.0, 1.0), lambda z: Normal(z, 1.0), nodes=nodes)
 
 
 @pytest.mark.covers("S1-28")
@@ -415,7 +430,7 @@ def test_with_a_floor_em_is_still_monotone(structure, floor, g):
 
 def start_of(x, k, structure, g):
     d = x.shape[1]
-    weights, means = torch.full((k,), 1 / k, dtype=DOUBLE), plus_plus(x, k, g)
+    weights, means = torch.full((k,), 1 / k, dtype=DOUBLE), plus_plus(x, k, generator=g)
     variance = x.var(0).mean()
     covariances = {
         "full": variance * torch.eye(d, dtype=DOUBLE).expand(k, d, d),
@@ -678,7 +693,7 @@ def test_em_with_narrow_components_assigns_like_k_means(g):
 
 def test_k_means_like_scikit_learn_and_never_up(g):
     x = torch.from_numpy(load_iris().data)
-    start = plus_plus(x, 3, g)
+    start = plus_plus(x, 3, generator=g)
     centres, labels, history = kmeans(x, 3, start=start)
     theirs = SklearnKMeans(3, init=start.numpy(), n_init=1, tol=0, algorithm="lloyd").fit(x.numpy())
     assert np.allclose(centres, theirs.cluster_centers_, atol=1e-9)
@@ -705,7 +720,7 @@ def test_plus_plus_draws_proportionally_to_the_squared_distance():
     g = torch.Generator().manual_seed(4)
     n = 6000
     for _ in range(n):
-        a, b = plus_plus(x, 2, g)
+        a, b = plus_plus(x, 2, generator=g)
         seen[(x == a).nonzero()[0], (x == b).nonzero()[0]] += 1
     square = (x[:, None] - x) ** 2
     expected = n / 3 * square / square.sum(1, keepdim=True)
@@ -818,6 +833,11 @@ def test_blocks_of_rows_change_nothing(g, monkeypatch):
     assert torch.allclose(whole.log_prob(x), parts.log_prob(x), atol=1e-12)
 
 
+def coin_chain() -> HiddenMarkovModel:
+    half = torch.full((2, 2), 0.5)
+    return HiddenMarkovModel(2, 2, initial=half[0], transition=half, emission=half)
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -832,6 +852,17 @@ def test_blocks_of_rows_change_nothing(g, monkeypatch):
         (lambda: kmeans(torch.zeros(3), 0), "Expected k as an integer >= 1"),
         (lambda: kmeans(torch.zeros(3), 2, start=torch.zeros(3)), "a start of 2 points"),
         (lambda: plus_plus(torch.zeros(3), 0), "Expected k as an integer >= 1"),
+        (lambda: gradient_ascent(torch.zeros(3), 2, steps=0), "Expected steps as an integer"),
+        (
+            lambda: gradient_ascent(
+                torch.arange(3), 2, start=(torch.tensor([1, 0]), torch.arange(2), torch.ones(2))
+            ),
+            "Expected weights > 0",
+        ),
+        (lambda: coin_chain().log_prob(torch.zeros(2, 0)), r"with T >= 1, got \(2, 0\)"),
+        (lambda: coin_chain().log_prob(torch.zeros(3)), r"with T >= 1, got \(3,\)"),
+        (lambda: GaussianMixture(1).fit(torch.arange(3)).bic([]), "at least one row"),
+        (lambda: FactorAnalysis(1).fit(1e200 * torch.eye(3).double()), "overflow. Rescale"),
         (lambda: HiddenMarkovModel(0, 2), "Expected states as an integer"),
         (lambda: HiddenMarkovModel(2, 2, initial=torch.ones(2) / 2), "together, or none"),
         (lambda: ProbabilisticPCA(0), "Expected dim as an integer"),
@@ -884,6 +915,7 @@ def test_an_interval_has_its_probability_in_both_tails(g):
     x = 30.5
     assert float(got[3]) == pytest.approx(norm.logpdf(x) - truncnorm.logpdf(x, 30, 31), rel=1e-9)
     assert float(log_interval(a[:1] * 0 - math.inf, b[:1] * 0)) == pytest.approx(math.log(0.5))
+    assert log_interval(a[3:4] * 1e200, b[3:4] * 1e200) == -math.inf
 
 
 @pytest.mark.parametrize("structure", ["diagonal", "spherical"])

@@ -6,9 +6,8 @@ import re
 
 import pytest
 import torch
-from conftest import BROWSER, javascript
+from conftest import BROWSER, javascript, sphinx_page
 from py_mini_racer import MiniRacer
-from sphinx.application import Sphinx
 
 from genlab import plot
 from genlab.course.explorables.density import leave_one_out, neighbours
@@ -211,20 +210,12 @@ def test_points_that_do_not_fit_are_refused(points, h, sentence):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A page with the directive and the role, built by Sphinx alone."""
-    source = tmp_path_factory.mktemp("site")
-    (source / "conf.py").write_text(
-        "extensions = ['myst_parser']\nmyst_enable_extensions = ['colon_fence']\n"
-        "from genlab.course.explorables import connect as setup\n"
-    )
-    (source / "index.md").write_text(
+    return sphinx_page(
+        tmp_path_factory.mktemp("site"),
         "# Page\n\n:::{explorable} density\n:points: 0.0 1.0 1.5 4.0\n:h: 2\n"
         ":alt: Four points and a hill over them.\n\nTold to a reader *without* a script.\n:::\n\n"
-        "Press {try}`density best <the best & only>`.\n"
+        "Press {try}`density best <the best & only>`.\n",
     )
-    out = source / "_build" / "html"
-    app = Sphinx(source, source, out, out.parent / ".doctrees", "html", warningiserror=True)
-    app.build()
-    return out
 
 
 def test_the_static_figure_stays_in_the_page(site):

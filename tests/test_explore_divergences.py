@@ -5,8 +5,7 @@ import re
 
 import pytest
 import torch
-from conftest import javascript
-from sphinx.application import Sphinx
+from conftest import javascript, sphinx_page
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from genlab import plot
@@ -218,17 +217,12 @@ def test_what_does_not_fit_is_refused(change, sentence):
 
 
 def test_the_directive_keeps_the_static_figure(tmp_path):
-    (tmp_path / "conf.py").write_text(
-        "extensions = ['myst_parser']\nmyst_enable_extensions = ['colon_fence']\n"
-        "from genlab.course.explorables import connect as setup\n"
-    )
-    (tmp_path / "index.md").write_text(
+    out = sphinx_page(
+        tmp_path,
         "# Page\n\n:::{explorable} divergences\n:weights: 0.5 0.5\n:means: -3 3\n:sds: 1 1\n"
         ":mean: 1.5\n:sd: 1\n:alt: Two modes and one hill between them.\n\nTold *without* it.\n"
-        ":::\n\nPress {try}`divergences far <far apart>`.\n"
+        ":::\n\nPress {try}`divergences far <far apart>`.\n",
     )
-    out = tmp_path / "_build" / "html"
-    Sphinx(tmp_path, tmp_path, out, out.parent / ".doctrees", "html", warningiserror=True).build()
     page = (out / "index.html").read_text(encoding="utf8")
     element = re.search(r"<gen-divergences ([^>]*)>(.*?)</gen-divergences>", page, flags=re.DOTALL)
     assert 'means="-3 3" sds="1 1" mean="1.5" sd="1"' in element[1]

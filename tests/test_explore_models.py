@@ -392,6 +392,12 @@ def test_points_that_do_not_fit_are_refused(points, sentence):
         explore_models(points)
 
 
+def test_points_that_repeat_have_no_more_components_than_values():
+    # scikit-learn warns where there are more, and a warning is an error here.
+    corners = torch.cartesian_prod(torch.arange(2.0), torch.arange(2.0))
+    assert len(fitted(corners.repeat(6, 1))["mixture"]) <= 4
+
+
 @pytest.mark.parametrize(
     ("network", "name", "sentence"),
     [
@@ -400,6 +406,7 @@ def test_points_that_do_not_fit_are_refused(points, sentence):
         (nets.MixtureDensityNetwork(2, 1, 2), "regression", "1 and three a component .* 2 and 6"),
         (nets.MLP(1, 4, (), activation=torch.nn.Tanh), "regression", "got 1 and 4"),
         (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh()), "generator", "in turn"),
+        (torch.nn.Linear(2, 2, bias=False), "generator", "with its bias, got Linear"),
     ],
 )
 def test_networks_that_do_not_fit_are_refused(network, name, sentence):

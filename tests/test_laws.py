@@ -517,6 +517,8 @@ def test_bounds_of_another_shape_are_refused():
         bounds_from_below(torch.zeros(2), torch.zeros(3))
     with pytest.raises(ValueError, match="one value or more"):
         bounds_from_below(torch.zeros(0), torch.zeros(0))
+    with pytest.raises(ValueError, match=r"a mask of truth values, got torch\.int64"):
+        bounds_from_below(torch.zeros(2), torch.zeros(2), torch.tensor([0, 1]))
 
 
 def test_a_broken_law_is_a_failed_assertion():

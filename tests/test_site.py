@@ -3,6 +3,7 @@
 import functools
 import http.server
 import itertools
+import re
 import shutil
 import subprocess
 import threading
@@ -244,5 +245,62 @@ def test_the_explorable_reacts_by_pointer_and_by_keyboard(site, browser, width):
     assert state() == start
     visit.page.get_by_role("button", name="the best h").click()
     assert "h = 0.440" in state()[0]
+    assert visit.faults == []
+    visit.context.close()
+
+
+EXPLORABLE = re.compile(r"^:::\{explorable\} (\w+)", re.MULTILINE)
+FIGURES = [
+    (page.stem, name)
+    for page in sorted((ROOT / "book").glob("*.md"))
+    for name in EXPLORABLE.findall(page.read_text(encoding="utf8"))
+]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("page", "name"), FIGURES)
+def test_every_figure_that_computes_reacts_and_resets(site, browser, page, name, width):
+    view = {"width": width, "height": 900}
+    visit = Visit(browser, site, f"book/{page}.html", viewport=view, reduced_motion="reduce")
+    figure = visit.page.locator(f"gen-{name}")
+    still = figure.bounding_box()["height"]
+    figure.scroll_into_view_if_needed()
+    figure.locator("svg").first.wait_for()
+    assert abs(figure.bounding_box()["height"] - still) <= 12, "the text below jumps"
+
+    def state() -> str:
+        """What the figure says and draws, once it is painted."""
+        visit.page.evaluate(
+            "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
+        )
+        return figure.evaluate(
+            "f => f.innerText + [...f.querySelectorAll('path, circle')]"
+            ".map(e => (e.getAttribute('d') ?? '') + e.getAttribute('cx')).join()"
+        )
+
+    def reset() -> None:
+        figure.get_by_role("button", name="reset").click()
+
+    start = state()
+    tries = visit.page.locator(f'button[data-explorable="{name}"]')
+    assert tries.count() >= 2
+    for i in range(tries.count()):
+        before = state()
+        tries.nth(i).click()
+        assert state() not in (before, ""), f"button {i + 1} of the prose changes nothing"
+    reset()
+    assert state() == start
+    sliders = figure.locator("input[type=range]")
+    moved = 0
+    for i in range(sliders.count()):
+        sliders.nth(i).focus()
+        before = state()
+        for _ in range(3):
+            visit.page.keyboard.press("ArrowRight")
+        moved += state() != before
+        assert state() != "", "the figure went blank"
+    assert moved >= 1, "no slider moves anything"
+    reset()
+    assert state() == start
     assert visit.faults == []
     visit.context.close()

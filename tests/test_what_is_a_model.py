@@ -873,3 +873,44 @@ def test_the_divergences_that_the_lectures_announce_are_there(g):
     for divergence in (divergences.total_variation, divergences.kl, divergences.js):
         assert divergence(p, q) > 0
         assert float(divergence(p, p)) == pytest.approx(0, abs=1e-12)
+
+
+# --- Inputs at the edge ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_however_far_a_point_lies_its_posterior_sums_to_one(dtype):
+    x, y = torch.tensor([[0.0], [1.0], [5.0], [9.0]], dtype=dtype), torch.tensor([0, 0, 1, 1])
+    far = torch.finfo(dtype).max / torch.tensor([[1], [-2]], dtype=dtype)
+    model = GaussianNaiveBayes().fit(x, y)
+    assert model.predict(far).tolist() == [1, 1]  # the wider class
+    assert model.posterior(far).dtype == dtype
+    assert torch.equal(model.posterior(far).sum(1), torch.ones(2, dtype=dtype))
+    with pytest.raises(ValueError, match="Rescale the data"):
+        GaussianNaiveBayes().fit(1e200 * x.double(), y)
+
+
+def test_mutual_information_of_a_rare_pair_does_not_underflow():
+    rare = torch.tensor([1 - 1e-200, 1e-200], dtype=torch.float64).diag()
+    entropy = 1e-200 * (200 * math.log(10) + 1)  # H(X), since Y is a copy of X
+    assert float(mutual_information(rare)) == pytest.approx(entropy, rel=0.01)
+
+
+def test_a_condition_may_come_in_other_types():
+    S = torch.tensor([[4.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 1.0]])
+    known, values = torch.tensor([1, 0]), torch.tensor([3.0, 1.0])
+    p = conditional_gaussian(torch.zeros(3), S, known, values)
+    q = conditional_gaussian(torch.zeros(3), S.double(), known.to(torch.uint8), values)
+    assert q.mean.dtype == torch.float64
+    assert torch.allclose(p.mean, q.mean.float())
+
+
+def test_points_that_carry_gradients_are_points():
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    assert in_convex_hull(x, x.mean(0, keepdim=True)).tolist() == [True]
+    normal_law = Independent(Normal(torch.zeros(2), 1.0), 1)
+    assert torch.allclose(most_probable(normal_law, x[1]), torch.zeros(2).double(), atol=1e-6)
+    with pytest.raises(ValueError, match="a density of vectors of 2 numbers"):
+        most_probable(Normal(0.0, 1.0), x[1])
+    with pytest.raises(ValueError, match=r"got shape \(\)"):
+        log_likelihood(Normal(0.0, 1.0), torch.tensor(0.0))

@@ -12,7 +12,7 @@ from torch.distributions import Normal
 
 from genlab import data, plot
 from genlab.density import KDE, Histogram
-from genlab.divergences import fit_gaussian
+from genlab.divergences import fit_gaussian, two_modes
 from genlab.em import GaussianMixture
 from genlab.models import conditional_gaussian
 
@@ -97,11 +97,7 @@ def models() -> Figure:
 def divergences() -> Figure:
     """Two hills, and the two fits of one normal law to them."""
     t = torch.linspace(-7, 7, 401, dtype=torch.float64)
-    hills = Normal(torch.tensor([-3.0, 3.0]).double(), 1.0)
-
-    def log_p(x: torch.Tensor) -> torch.Tensor:
-        return hills.log_prob(x[..., None]).logsumexp(-1) - math.log(2)
-
+    log_p = two_modes(3.0)
     step = torch.full_like(t, float(t[1] - t[0]))
     fig = Figure(figsize=(3.2, 1.5))
     ax = fig.subplots()

@@ -42,14 +42,14 @@ def errata(root: Path) -> list[nodes.Node]:
             nodes.definition_list("", *(_slip(name, row, tests) for name, row in rows.items())),
             name=f"errata {chapter}",
         )
-        for chapter, rows in _by_chapter(registry.slips(root)).items()
+        for chapter, rows in _by_chapter(root, registry.slips(root)).items()
     ]
 
 
 def coverage(root: Path) -> list[nodes.Node]:
     """What the lectures teach, where it is taught, and which tests show it."""
     tests, taught = registry.marks(root, "covers"), registry.taught(root)
-    chapters = _by_chapter(taught)
+    chapters = _by_chapter(root, taught)
     shown = {test for name in taught for test in tests.get(name, [])}
     content: list[nodes.Node] = [
         layout.paragraph(
@@ -223,11 +223,13 @@ def _leaf(root: Path, name: str, can: str, chapters: dict[str, list[str]]) -> no
     return layout.item(nodes.strong(text=name.rpartition(", ")[2]), said, inner=grown)
 
 
-def _by_chapter(rows: dict[str, dict]) -> dict[str, dict[str, dict]]:
+def _by_chapter(root: Path, rows: dict[str, dict]) -> dict[str, dict[str, dict]]:
+    """The rows of each chapter that has some, in the order of the chapters."""
     chapters = defaultdict(dict)
     for name, row in rows.items():
         chapters[row["chapter"]][name] = row
-    return dict(chapters)
+    pages = [page.stem[3:] for page in sorted(root.glob(CHAPTERS))]
+    return {slug: chapters[slug] for slug in sorted(chapters, key=pages.index)}
 
 
 def _slip(name: str, row: dict, tests: dict[str, list[str]]) -> nodes.definition_list_item:

@@ -50,7 +50,12 @@ def probabilities(*tables: Tensor) -> tuple[Tensor, ...]:
 
 
 def _floating(table: Tensor) -> Tensor:
-    table = torch.as_tensor(table)
+    try:
+        table = torch.as_tensor(table)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"Expected a tensor or nested lists of numbers, got a {type(table).__name__}: {error}"
+        ) from None
     if table.is_complex():
         raise TypeError("Expected real probabilities, got complex numbers.")
     return table if table.is_floating_point() else table.double()

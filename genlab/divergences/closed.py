@@ -42,15 +42,17 @@ def finite_law(p: Distribution) -> Tensor | None:
     """log-probabilities ``[*batch, m]`` of a law on m values; None for any other law.
 
     From the argument that the law was built with: torch clamps whichever of probs and logits it
-    derives from the other, so that a probability of 1e-20 would come back as 1e-7.
+    derives from the other, so that a probability of 1e-20 would come back as 1e-7. Torch keeps
+    that argument as ``_param``; the derived one is an attribute too, once it has been asked for.
     """
+    if not isinstance(p, Categorical | Bernoulli):
+        return None
+    by_logits = p._param is vars(p).get("logits")
     if isinstance(p, Categorical):
-        return p.logits if "logits" in vars(p) else p.probs.log()
-    if isinstance(p, Bernoulli):
-        if "logits" in vars(p):
-            return torch.stack([-softplus(p.logits), -softplus(-p.logits)], -1)
-        return torch.stack([torch.log1p(-p.probs), p.probs.log()], -1)
-    return None
+        return p.logits if by_logits else p.probs.log()
+    if by_logits:
+        return torch.stack([-softplus(p.logits), -softplus(-p.logits)], -1)
+    return torch.stack([torch.log1p(-p.probs), p.probs.log()], -1)
 
 
 def _no_closed_form(name: str, *types: str) -> NotImplementedError:

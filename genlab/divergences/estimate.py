@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from genlab.divergences.f import FDivergence, named, perspective
+from genlab.divergences.f import F_DIVERGENCES, FDivergence, named, perspective
 from genlab.models import Density
 from genlab.nets import weights_from
 
@@ -89,11 +89,11 @@ def estimate(
             )
         return log_p - log_q
 
-    if divergence.name == "kl":
+    if divergence is F_DIVERGENCES["kl"]:
         return Estimate.of(log_ratio(p))
-    if divergence.name == "reverse kl":
+    if divergence is F_DIVERGENCES["reverse kl"]:
         return Estimate.of(-log_ratio(q))
-    if divergence.name == "jeffreys":
+    if divergence is F_DIVERGENCES["jeffreys"]:
         return Estimate.of(log_ratio(p), -log_ratio(q))
     both = [log_ratio(p), log_ratio(q)]
     return Estimate.of(*(perspective(divergence, t.sigmoid(), (-t).sigmoid()) for t in both))

@@ -194,6 +194,8 @@ def variational_terms(
     for name, critic in (("critic_p", critic_p), ("critic_q", critic_q)):
         if not isinstance(critic, Tensor) or critic.ndim != 1 or len(critic) == 0:
             raise ValueError(f"Expected {name} as a tensor with one value per example, shape (n,).")
+        if not critic.is_floating_point():
+            raise ValueError(f"Expected {name} in floating point, got {critic.dtype}.")
         top = torch.tensor(divergence.domain[1], dtype=critic.dtype)
         outside = ~(critic.detach() <= top) | critic.detach().isinf()
         if outside.any():

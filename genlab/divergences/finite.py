@@ -155,9 +155,11 @@ def entropy(p: Law) -> Tensor:
 
 def kl_terms(log_p: Tensor, log_q: Tensor) -> Tensor:
     """p log(p/q) elementwise from the logarithms; 0 where p = 0, +∞ where p > 0 = q."""
-    terms = log_p.exp() * (log_p - log_q)
-    impossible = (log_q == -math.inf) & (log_p > -math.inf)
-    return terms.masked_fill(impossible, math.inf).masked_fill(log_p == -math.inf, 0)
+    absent = log_p == -math.inf
+    impossible = (log_q == -math.inf) & ~absent
+    # Masked before the product, whose gradient would be 0 times infinity.
+    log_ratio = (log_p - log_q).masked_fill(absent | impossible, 0)
+    return (log_p.exp() * log_ratio).masked_fill(impossible, math.inf)
 
 
 def scheffe(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

@@ -60,17 +60,23 @@ def fit_gaussian(
     if direction not in ("forward", "reverse"):
         raise ValueError(f'Expected direction "forward" or "reverse", got {direction!r}.')
     nodes, weights = torch.as_tensor(nodes).double(), torch.as_tensor(weights).double()
-    if nodes.ndim not in (1, 2) or weights.shape != nodes.shape[:1] or not len(nodes):
+    line = nodes.ndim == 1
+    d = 1 if line else nodes.shape[-1] if nodes.ndim == 2 else 0
+    if d not in POINTS or weights.shape != nodes.shape[:1] or not len(nodes):
         raise ValueError(
-            "Expected nodes of shape (m,) or (m, d) and weights of shape (m,), got "
+            "Expected nodes of shape (m,) or (m, d), d <= 3, and weights of shape (m,), got "
             f"{tuple(nodes.shape)} and {tuple(weights.shape)}."
         )
-    line = nodes.ndim == 1
     moments = _moments(log_p, nodes, weights)
     if direction == "reverse":
         starts = [moments, _around_the_mode(log_p, nodes, weights, moments)]
         if start is not None:
             starts = [_checked(*start)]
+            if torch.as_tensor(start[0]).shape != nodes.shape[1:]:
+                raise ValueError(
+                    f"Expected a mean of shape {tuple(nodes.shape[1:])} to start from, as the "
+                    f"nodes are, got {tuple(torch.as_tensor(start[0]).shape)}."
+                )
         ends = [_descend(log_p, *begin, line=line) for begin in starts]
         moments = min(ends, key=lambda end: float(_reverse_kl(log_p, *end, line=line)))
     mean, factor = moments
@@ -91,6 +97,10 @@ def gaussian_reverse_kl(log_p: LogDensity, mean: Tensor, spread: Tensor) -> Tens
 
     Returns:
         a number; +∞ where p is zero on a part that q reaches.
+
+    Raises:
+        ValueError: a mean and a spread that are no normal law, or a ``log_p`` that does not give
+            one value a point.
 
     Example:
         >>> log_p = torch.distributions.Normal(0.0, 1.0).log_prob
@@ -118,6 +128,10 @@ def reverse_kl_gradient(log_p: LogDensity, mean: Tensor, sd: Tensor) -> Tensor:
     Returns:
         float64 ``[2]``.
 
+    Raises:
+        ValueError: as in :func:`gaussian_reverse_kl`, a q that is not on the line, or a p that is
+            zero on a part that q reaches.
+
     Source: Williams 1992, Machine Learning 8, 229 (the score-function gradient).
 
     Example:
@@ -126,12 +140,16 @@ def reverse_kl_gradient(log_p: LogDensity, mean: Tensor, sd: Tensor) -> Tensor:
         >>> reverse_kl_gradient(log_p, mean, sd)  # mean, sd - 1/sd
         tensor([1.0000, 1.5000], dtype=torch.float64)
     """
+    if torch.as_tensor(mean).ndim:
+        raise ValueError(f"Expected a mean on the line, got shape {tuple(mean.shape)}.")
     (mean,), factor = _checked(mean, sd)
     sd = factor[0, 0]
     z, w = _standard_nodes(1)
     z = z[:, 0]
     log_q = -(z**2) / 2 - sd.log() - math.log(2 * math.pi) / 2
-    value = w * (log_q - log_p(mean + sd * z))
+    value = w * (log_q - _values(log_p, mean + sd * z))
+    if not value.isfinite().all():
+        raise ValueError("KL(q‖p) is not finite: log_p is −∞ or NaN where q has mass.")
     return torch.stack([(value * z).sum(), (value * (z**2 - 1)).sum()]) / sd
 
 
@@ -190,11 +208,12 @@ def switching_point(low: float = 2.5, high: float = 3.0) -> float:
 
 def _moments(log_p: LogDensity, nodes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Mean ``[d]`` of p and the Cholesky factor ``[d, d]`` of its covariance."""
-    value = log_p(nodes).detach()
-    if value.shape != weights.shape or value.isnan().any() or not (weights >= 0).all():
+    value = _values(log_p, nodes).detach()
+    if value.isnan().any() or not (weights >= 0).all():
         raise ValueError(
-            f"Expected weights >= 0 and one log-density for each of the {len(weights)} nodes, got "
-            f"shape {tuple(value.shape)} with {int(value.isnan().sum())} NaN."
+            f"Expected weights >= 0 and a log-density for each of the {len(weights)} nodes, got "
+            f"{int((~(weights >= 0)).sum())} weights that are negative or NaN and "
+            f"{int(value.isnan().sum())} log-densities that are NaN."
         )
     mass = weights * (value - value.max()).exp()  # log p may lack its constant
     share = mass / mass.sum()
@@ -214,7 +233,7 @@ def _around_the_mode(
     log_p: LogDensity, nodes: Tensor, weights: Tensor, moments: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """The highest node, and the forward fit's factor shrunk until q is as high as p there."""
-    value = log_p(nodes).detach()
+    value = _values(log_p, nodes).detach()
     log_z = torch.logsumexp(value + weights.log(), 0)
     d, factor = len(moments[0]), moments[1]
     log_height = -factor.diagonal().log().sum() - d / 2 * math.log(2 * math.pi)
@@ -231,6 +250,8 @@ def _checked(mean: Tensor | float, spread: Tensor | float) -> tuple[Tensor, Tens
             "Expected a mean and a standard deviation, or a mean (d,) and a covariance (d, d) with "
             f"d <= 3, got shapes {tuple(mean.shape)} and {tuple(spread.shape)}."
         )
+    if not mean.isfinite().all():
+        raise ValueError(f"Expected a finite mean, got {mean.tolist()}.")
     if mean.ndim == 0:
         if not 0 < spread < math.inf:
             raise ValueError(f"Expected a standard deviation > 0, got {float(spread)}.")
@@ -239,6 +260,17 @@ def _checked(mean: Tensor | float, spread: Tensor | float) -> tuple[Tensor, Tens
     if failed or not torch.allclose(spread, spread.T):
         raise ValueError("Expected a symmetric positive definite covariance.")
     return mean, factor
+
+
+def _values(log_p: LogDensity, x: Tensor) -> Tensor:
+    """log p at the points, float64 ``[k]``; any other shape would broadcast."""
+    value = log_p(x)
+    if value.shape != x.shape[:1]:
+        raise ValueError(
+            f"Expected from log_p one value for each of {len(x)} points, got shape "
+            f"{tuple(value.shape)}."
+        )
+    return value.double()
 
 
 def _standard_nodes(d: int) -> tuple[Tensor, Tensor]:
@@ -258,7 +290,7 @@ def _reverse_kl(log_p: LogDensity, mean: Tensor, factor: Tensor, *, line: bool) 
     z, w = _standard_nodes(len(mean))
     x = mean + z @ factor.T
     entropy = factor.diagonal().log().sum() + len(mean) / 2 * (1 + math.log(2 * math.pi))
-    return -entropy - w @ log_p(x[:, 0] if line else x)
+    return -entropy - w @ _values(log_p, x[:, 0] if line else x)
 
 
 def _descend(

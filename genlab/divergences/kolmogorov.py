@@ -19,7 +19,8 @@ def kolmogorov(support: Tensor, p: Tensor, cdf: Callable[[Tensor], Tensor]) -> T
         cdf: G, continuous, elementwise.
 
     Raises:
-        ValueError: values that do not ascend, or a table that is not a probability.
+        ValueError: values that do not ascend, a table that is not a probability, or a cdf that is
+            not one value between 0 and 1 a point.
 
     Source: Kolmogorov 1933; Gibbs & Su 2002, arXiv:math/0209021.
 
@@ -30,8 +31,10 @@ def kolmogorov(support: Tensor, p: Tensor, cdf: Callable[[Tensor], Tensor]) -> T
         ...                        torch.special.ndtr)), 5)
         0.03979
     """
-    (p,) = probabilities(p)
-    if p.ndim != 1 or support.shape != p.shape or not (support.diff() > 0).all():
+    (p,), support = probabilities(p), torch.as_tensor(support)
+    support = support if support.is_floating_point() else support.double()
+    ascending = (support.diff() > 0).all() and not support.isnan().any()
+    if p.ndim != 1 or support.shape != p.shape or not ascending:
         raise ValueError(
             "Expected a support in ascending order and its probabilities, of one shape (m,), got "
             f"{tuple(support.shape)} and {tuple(p.shape)}."
@@ -39,4 +42,9 @@ def kolmogorov(support: Tensor, p: Tensor, cdf: Callable[[Tensor], Tensor]) -> T
     above = p.cumsum(0)
     below = above - p
     limit = cdf(support)
+    if limit.shape != support.shape or not ((limit >= 0) & (limit <= 1)).all():
+        raise ValueError(
+            f"Expected from cdf one value between 0 and 1 for each of the {len(support)} values, "
+            f"got shape {tuple(limit.shape)} with values from {limit.min():g} to {limit.max():g}."
+        )
     return torch.maximum((above - limit).abs(), (below - limit).abs()).max()

@@ -1,5 +1,6 @@
 """The ratio of two densities from draws alone: a classifier knows it."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -31,11 +32,15 @@ def optimal_discriminator(log_p: Tensor, log_q: Tensor) -> Tensor:
         >>> optimal_discriminator(torch.tensor([0.0, -1.0]), torch.tensor([0.0, -3.0]))
         tensor([0.5000, 0.8808])
     """
-    logit = log_p - log_q
-    if log_p.shape != log_q.shape or logit.isnan().any():
+    if log_p.shape != log_q.shape:
         raise ValueError(
-            "Expected two log-densities at the same points, nowhere NaN or −∞ both, got shapes "
-            f"{tuple(log_p.shape)} and {tuple(log_q.shape)} with "
+            "Expected two log-densities at the same points, got shapes "
+            f"{tuple(log_p.shape)} and {tuple(log_q.shape)}."
+        )
+    logit = log_p - log_q
+    if logit.isnan().any():
+        raise ValueError(
+            "Expected two log-densities that are nowhere NaN, and nowhere −∞ both, got "
             f"{int(logit.isnan().sum())} points where no ratio exists."
         )
     return logit.sigmoid()
@@ -135,4 +140,6 @@ def kl_from_ratio(log_ratio: Callable[[Tensor], Tensor], x_p: Tensor) -> Estimat
             f"Expected two draws or more and one log-ratio for each of the {len(x_p)}, got shape "
             f"{tuple(values.shape)} with {int(values.isnan().sum())} NaN."
         )
+    if (values == math.inf).any() and (values == -math.inf).any():
+        raise ValueError("The log-ratios hold both +∞ and −∞: they have no mean.")
     return Estimate.of(values)

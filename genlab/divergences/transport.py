@@ -66,7 +66,7 @@ def wasserstein_1d(
         raise ValueError(f"Expected a finite order >= 1, got {order}.")
     if weights_x is None and weights_y is None and len(x) == len(y):
         gap = (_sorted(x) - _sorted(y)).abs_()
-        return gap.mean() if order == 1 else gap.pow(order).mean().pow(1 / order)
+        return gap.mean() if order == 1 else _mean(gap, 1 / len(gap), order)
     x, up_to_x = _quantiles("x", x, weights_x)
     y, up_to_y = _quantiles("y", y, weights_y)
     # Between two neighbouring levels both quantile functions are constant.
@@ -74,8 +74,7 @@ def wasserstein_1d(
     width = levels.diff(prepend=levels.new_zeros(1))
     i = torch.searchsorted(up_to_x, levels).clamp_max(len(x) - 1)
     j = torch.searchsorted(up_to_y, levels).clamp_max(len(y) - 1)
-    power = (width * (x[i] - y[j]).abs().pow(order)).sum()
-    return power.pow(1 / order).to(torch.promote_types(x.dtype, y.dtype))
+    return _mean((x[i] - y[j]).abs(), width, order)
 
 
 def transport(a: Tensor, b: Tensor, cost: Tensor) -> Plan:
@@ -233,7 +232,7 @@ def wasserstein2_normal(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Te
         W₂ (not its square), float64.
 
     Raises:
-        ValueError: shapes that do not fit, or a covariance that is not one.
+        ValueError: shapes that do not fit, NaN, infinity, or a covariance that is not one.
 
     Source: Dowson & Landau 1982, J. Multivariate Anal. 12, 450.
 
@@ -253,6 +252,8 @@ def wasserstein2_normal(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Te
             "Expected means (d,) and covariances (d, d), or four numbers, got shapes "
             f"{', '.join(str(tuple(v.shape)) for v in (mean_p, cov_p, mean_q, cov_q))}."
         )
+    if not all(v.isfinite().all() for v in (mean_p, cov_p, mean_q, cov_q)):
+        raise ValueError("The means or the covariances hold NaN or infinite numbers.")
     d = mean_p.numel()
     root_p, root_q = (_root(cov.reshape(d, d)) for cov in (cov_p, cov_q))
     left, _, right = torch.linalg.svd(root_q @ root_p)
@@ -363,6 +364,14 @@ def _sample(name: str, x: Tensor) -> Tensor:
             f"{int((~x.isfinite()).sum())} of {len(x)} values of {name} are NaN or infinite."
         )
     return x
+
+
+def _mean(gap: Tensor, width: Tensor | float, order: float) -> Tensor:
+    """(Σ w g^r)^(1/r), in units of the largest g, whose power may overflow."""
+    unit = gap.detach().max().double()
+    unit = torch.where(unit > 0, unit, 1.0)
+    power = (width * (gap / unit).pow(order)).sum()
+    return (unit * power.pow(1 / order)).to(gap.dtype)
 
 
 def _sorted(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Chapter 03, latent variables: the EM decomposition, mixtures, and models of sequences."""
+"""Chapter 03, latent variables: the EM decomposition, mixtures, sequences, linear codes."""
 
 from genlab.em.factors import FactorAnalysis, ProbabilisticPCA
 from genlab.em.gradient import gradient_ascent

@@ -55,9 +55,12 @@ class _LinearGaussian:
                 f"Expected data of shape (n, d) with more columns than factors (dim={self.dim}), "
                 f"got {tuple(x.shape)}."
             )
-        self.event, self.dtype, rows = tuple(x.shape[1:]), x.dtype, as_rows(x)
-        self.mean = rows.mean(0)
-        return torch.cov(rows.T, correction=0)
+        rows = as_rows(x)
+        covariance = torch.cov(rows.T, correction=0)
+        if not covariance.isfinite().all():
+            raise ValueError("The squares of the data overflow. Rescale the data.")
+        self.event, self.dtype, self.mean = tuple(x.shape[1:]), x.dtype, rows.mean(0)
+        return covariance
 
 
 @catalogued(chapter="em", source="Tipping and Bishop 1999")
@@ -75,7 +78,9 @@ class ProbabilisticPCA(_LinearGaussian):
             as many.
 
     Attributes:
-        mean: ``[d]``. loadings: W, ``[d, dim]``. noise: diagonal of Ψ, ``[d]``.
+        mean: ``[d]``.
+        loadings: W, ``[d, dim]``.
+        noise: diagonal of Ψ, ``[d]``.
         history: log-likelihood an observation; one entry for ``"eigen"``.
 
     Raises:
@@ -134,7 +139,9 @@ class FactorAnalysis(_LinearGaussian):
         tol, max_iterations: as in :class:`ProbabilisticPCA`.
 
     Attributes:
-        mean: ``[d]``. loadings: W, ``[d, dim]``. noise: diagonal of Ψ, ``[d]``.
+        mean: ``[d]``.
+        loadings: W, ``[d, dim]``.
+        noise: diagonal of Ψ, ``[d]``.
         history: log-likelihood an observation, first at the start, then after each iteration.
 
     Raises:

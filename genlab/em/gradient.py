@@ -6,6 +6,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from genlab.em.kmeans import count
 from genlab.em.mixture import GaussianMixture, Parameters
 from genlab.models import as_rows, training_data
 
@@ -34,6 +35,9 @@ def gradient_ascent(
         a fitted mixture with full covariances; ``history`` is the log-likelihood an observation
         before the first step and after each.
 
+    Raises:
+        ValueError: as :meth:`GaussianMixture.fit`, a weight of 0 to start from, or no step.
+
     Source: Byrd, Lu, Nocedal and Zhu 1995, SIAM J. Sci. Comput. 16, 1190 (L-BFGS).
 
     Example:
@@ -47,11 +51,14 @@ def gradient_ascent(
         -2.025
     """
     x = training_data(x)
+    count(steps, "steps")
     model = GaussianMixture(k, floor=1e-8, max_iterations=0)
     model.fit(x, start=start, generator=generator)
     centre, scale = model.centre, model.scale
     rows = (as_rows(x) - centre) / scale
     weights, means, covariances = model._parameters
+    if not (weights > 0).all():
+        raise ValueError("Expected weights > 0 to start from: no step leaves log 0.")
     factors = torch.linalg.cholesky(covariances)
     log_diagonal = factors.diagonal(dim1=1, dim2=2).log()
     start = [weights.log(), means, factors.tril(-1), log_diagonal]

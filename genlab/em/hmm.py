@@ -179,14 +179,18 @@ class HiddenMarkovModel:
     def _log_emission(self, x: Tensor) -> Tensor:
         """log B(z, xₜ), ``[batch, T, S]``."""
         x = torch.as_tensor(x)
-        event = getattr(self, "event", tuple(x.shape[1:]) if x.ndim == 2 else (1,))
+        event = getattr(self, "event", tuple(x.shape[1:]))
         return self.emission.log().T[self._symbols(query_points(x, event))]
 
     def _symbols(self, x: Tensor) -> Tensor:
-        if x.ndim != 2 or not ((x == x.long()) & (x >= 0) & (x < self.symbols)).all():
+        if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(
-                f"Expected sequences of shape (n, T) with symbols 0 to {self.symbols - 1}, got "
-                f"shape {tuple(x.shape)} with values from {x.min():g} to {x.max():g}."
+                f"Expected sequences of shape (n, T) with T >= 1, got {tuple(x.shape)}."
+            )
+        if not ((x == x.long()) & (x >= 0) & (x < self.symbols)).all():
+            raise ValueError(
+                f"Expected sequences of symbols 0 to {self.symbols - 1}, got shape "
+                f"{tuple(x.shape)} with values from {x.min():g} to {x.max():g}."
             )
         return x.long()
 

@@ -52,7 +52,7 @@ def kmeans(
     event, rows = tuple(x.shape[1:]), as_rows(x)
     middle = rows.mean(0)  # distances do not depend on it, their rounding does
     if start is None:
-        centres = as_rows(plus_plus(x, k, generator)) - middle
+        centres = as_rows(plus_plus(x, k, generator=generator)) - middle
     else:
         centres = as_rows(starting_means(start, k, event)) - middle
     rows = rows - middle
@@ -69,7 +69,7 @@ def kmeans(
     return KMeans((centres + middle).reshape(k, *event).to(x.dtype), labels, history)
 
 
-def plus_plus(x: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
+def plus_plus(x: Tensor, k: int, *, generator: torch.Generator | None = None) -> Tensor:
     """k-means++: k rows of the data as centres, far from one another at random.
 
     The first is a uniform row; each next one is row i with probability proportional to D²(xᵢ), its
@@ -86,7 +86,7 @@ def plus_plus(x: Tensor, k: int, generator: torch.Generator | None = None) -> Te
 
     Example:
         >>> x = torch.tensor([0.0, 0.0, 0.0, 5.0])
-        >>> plus_plus(x, 2, torch.Generator().manual_seed(0)).sort().values
+        >>> plus_plus(x, 2, generator=torch.Generator().manual_seed(0)).sort().values
         tensor([0., 5.])
     """
     x = training_data(x)
@@ -114,7 +114,7 @@ def squared_distances(rows: Tensor, centres: Tensor) -> Tensor:
 
 
 def count(k: int, name: str) -> int:
-    """Check a number of components, states or factors: an integer, one or more."""
+    """Check a number of components, states, factors or steps: an integer, one or more."""
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise ValueError(f"Expected {name} as an integer >= 1, got {k!r}.")
     return k

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from genlab.em.kmeans import count
 from genlab.models import catalogued, query_points, sample_size
+from genlab.nets import weights_from
 
 
 class Decomposition(NamedTuple):
@@ -116,7 +118,7 @@ class LatentVariableModel:
             or ``Independent(Normal(…), 1)`` in one or two dimensions.
         decoder: takes m latent values, int64 ``[m]``, ``[m]`` or ``[m, dim]``, and returns one
             torch distribution with batch shape ``(m,)``. Its event is the model's.
-        nodes: quadrature nodes an axis; not used for a finite prior.
+        nodes: quadrature nodes an axis, at most 256; not used for a finite prior.
 
     Attributes:
         states: latent values, all K of them or the nodes, ``[m]`` or ``[m, dim]``.
@@ -168,11 +170,9 @@ class LatentVariableModel:
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """z from the prior, then x from p(x | z), ``[n, *event]``; int64 if x is discrete."""
-        # torch.distributions draw from the global generator: it is set for the draw and put back.
         shape = (max(sample_size(n), 1),)  # torch.distributions refuse to draw nothing
-        seed = int(torch.randint(2**62, (1,), generator=generator))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        # They draw from the global generator: ours stands in for it.
+        with weights_from(generator):
             p = self._decode(self.prior.sample(shape))
             x = p.sample()[:n]
         return x.long() if p.support.is_discrete else x
@@ -201,7 +201,11 @@ def _states(prior: td.Distribution, nodes: int) -> tuple[Tensor, Tensor]:
         loc, factor = prior.loc.reshape(1), prior.scale.reshape(1, 1)
     elif isinstance(prior, td.MultivariateNormal) and not prior.batch_shape:
         loc, factor = prior.loc, prior.scale_tril
-    elif isinstance(prior, td.Independent) and isinstance(prior.base_dist, td.Normal):
+    elif (
+        isinstance(prior, td.Independent)
+        and isinstance(prior.base_dist, td.Normal)
+        and (len(prior.batch_shape), len(prior.event_shape)) == (0, 1)
+    ):
         loc, factor = prior.base_dist.loc, torch.diag(prior.base_dist.scale)
     else:
         raise TypeError(
@@ -212,6 +216,10 @@ def _states(prior: td.Distribution, nodes: int) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"Expected a normal prior of one or two dimensions, got {len(loc)}: a grid of {nodes} "
             "nodes an axis is too large. That is what variational inference is for."
+        )
+    if count(nodes, "nodes") > 256:
+        raise ValueError(
+            f"Expected at most 256 nodes an axis, where weights overflow, got {nodes}."
         )
     z, weight = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(nodes))
     grid = torch.cartesian_prod(*[z] * len(loc)).reshape(-1, len(loc))

@@ -46,7 +46,8 @@ def natural(weights: Tensor, means: Tensor, covariances: Tensor) -> Tensor:
     counts twice, as φ holds xᵢxⱼ once.
 
     Args:
-        weights: ``[K]``. means: ``[K, d]``.
+        weights: ``[K]``.
+        means: ``[K, d]``.
         covariances: ``[K, d, d]``, or variances ``[K, d]``.
 
     Returns:
@@ -84,6 +85,12 @@ def e_step(phi: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         log p(x) in nats, ``[n]``; responsibilities, ``[n, K]``, rows that sum to one.
 
     Source: Dempster, Laird and Rubin 1977, J. R. Statist. Soc. B 39, 1, section 4.3.
+
+    Example: half way between two equal components.
+        >>> one = torch.ones(2, 1)
+        >>> theta = natural(one[:, 0] / 2, torch.tensor([[-1.0], [1.0]]), one)
+        >>> e_step(features(torch.tensor([[0.0]]), "diagonal"), theta)
+        (tensor([-1.4189]), tensor([[0.5000, 0.5000]]))
     """
     log_joint = phi @ theta.T
     largest = log_joint.amax(1, keepdim=True)
@@ -109,6 +116,11 @@ def m_step(moments: Tensor, d: int, structure: str = "full", floor: float = 1e-6
         the floor.
 
     Source: Dempster, Laird and Rubin 1977, section 4.3.
+
+    Example: one component that has all the data, 0 and 2.
+        >>> moments = features(torch.tensor([[0.0], [2.0]])).sum(0, keepdim=True)
+        >>> m_step(moments, 1)
+        (tensor([1.]), tensor([[1.]]), tensor([[[1.]]]))
     """
     weights = moments[:, 0] / moments[:, 0].sum()
     moments = moments / moments[:, :1].clamp_min(torch.finfo(moments.dtype).tiny)
@@ -287,7 +299,7 @@ class GaussianMixture:
 
         Source: Schwarz 1978, Ann. Statist. 6, 461.
         """
-        x = query_points(x, self.event)
+        x = training_data(x)
         return -2 * float(self.log_prob(x).double().sum()) + self.parameters * math.log(len(x))
 
     @property
@@ -337,7 +349,7 @@ class GaussianMixture:
         return rows.split(max(256, BLOCK // (p + self.k)))
 
     def _start(self, rows: Tensor, generator: torch.Generator | None) -> Parameters:
-        means = plus_plus(rows, self.k, generator)
+        means = plus_plus(rows, self.k, generator=generator)
         labels = squared_distances(rows, means).argmin(1)
         within = features(rows - means[labels], self.covariance).mean(0, keepdim=True)
         within[:, 1 : rows.shape[1] + 1] = 0  # about the centre of the cell, not about the mean
@@ -444,7 +456,9 @@ def log_interval(a: Tensor, b: Tensor) -> Tensor:
     right = a > 0
     a, b = torch.where(right, -b, a), torch.where(right, -a, b)
     top = torch.special.log_ndtr(b)
-    return top + torch.log(-torch.expm1(torch.special.log_ndtr(a) - top))
+    ratio = torch.special.log_ndtr(a) - top
+    ratio = ratio.masked_fill(top == -math.inf, -1.0)  # beyond 1e154 nothing is left to divide
+    return top + torch.log(-torch.expm1(ratio))
 
 
 @cache

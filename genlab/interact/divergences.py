@@ -56,7 +56,7 @@ def _check(
         )
     if not 0 < right - left <= 14 * max(sds):
         raise ValueError(
-            "Expected the left mode first, and the right one at most 14 of the larger standard "
+            "Expected the left mode first, and the right one at most 14 times the larger standard "
             f"deviation away ({14 * max(sds):.3g}), got the means {means}."
         )
     wide = (right - left) / 2 + 7 * max(sds)  # half the width of the figure

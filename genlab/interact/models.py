@@ -78,7 +78,8 @@ def fitted(points: Tensor) -> dict[str, list]:
     z = (x - mean) / scale
     if not z.isfinite().all() or (z[:, 0] * z[:, 1]).mean().abs() > 1 - 1e-6:
         raise ValueError("Expected points that do not lie on one line: they have no 2-D density.")
-    fits = [GaussianMixture(k, n_init=3, random_state=0).fit(z.numpy()) for k in range(1, 9)]
+    most = min(8, len(z.unique(dim=0)))
+    fits = [GaussianMixture(k, n_init=3, random_state=0).fit(z.numpy()) for k in range(1, most + 1)]
     best = min(fits, key=lambda fit: fit.bic(z.numpy()))
     means = mean + scale * torch.from_numpy(best.means_)
     covariances = scale.outer(scale) * torch.from_numpy(best.covariances_)
@@ -102,10 +103,14 @@ def layers(network: nn.Module, name: str) -> list[list]:
     """
     leaves = [module for module in network.modules() if not list(module.children())]
     affine = leaves[::2]
-    chain = all(isinstance(m, nn.Linear) for m in affine) and len(leaves) % 2
+    biased = all(isinstance(m, nn.Linear) and m.bias is not None for m in affine)
+    chain = biased and len(leaves) % 2
     if not chain or not all(isinstance(m, nn.Tanh) for m in leaves[1::2]):
         kinds = ", ".join(type(m).__name__ for m in leaves)
-        raise ValueError(f"Expected nn.Linear and nn.Tanh in turn as the {name}, got {kinds}.")
+        raise ValueError(
+            f"Expected nn.Linear and nn.Tanh in turn as the {name}, each nn.Linear with its "
+            f"bias, got {kinds}."
+        )
     ends = affine[0].in_features, affine[-1].out_features
     if not (ends == (2, 2) if name == "generator" else ends[0] == 1 and ends[1] % 3 == 0):
         wanted = "2 and 2" if name == "generator" else "1 and three a component"

@@ -44,6 +44,9 @@ def conditional_gaussian(
     )
     known = torch.as_tensor(known)
     unknown = _others(mean, covariance, known, values)
+    known = known.long()  # eight-bit integers would be taken for a mask
+    dtype = torch.promote_types(torch.promote_types(mean.dtype, covariance.dtype), values.dtype)
+    mean, covariance, values = (t.to(dtype) for t in (mean, covariance, values))
     S_uu, S_uk = covariance[unknown][:, unknown], covariance[unknown][:, known]
     factor = _cholesky(covariance[known][:, known], "known")
     gain = torch.cholesky_solve(S_uk.T, factor).T

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy.optimize import linprog
 from torch import Tensor
 
 from genlab.models.inputs import query_points, training_data
@@ -32,10 +31,10 @@ def in_convex_hull(points: Tensor, queries: Tensor) -> Tensor:
         >>> in_convex_hull(triangle, torch.tensor([[0.3, 0.3], [0.7, 0.7]]))
         tensor([ True, False])
     """
-    points = training_data(points).double()
+    points = training_data(points).detach().double()
     if points.ndim != 2:
         raise ValueError(f"Expected points of shape (n, d), got {tuple(points.shape)}.")
-    queries = query_points(queries, tuple(points.shape[1:])).double()
+    queries = query_points(queries, tuple(points.shape[1:])).detach().double()
     # In units of the spread, so that the solver's tolerance is small on every axis.
     middle, spread = points.mean(0), points.std(0, correction=0)
     spread = torch.where(spread > 0, spread, 1)
@@ -46,6 +45,8 @@ def in_convex_hull(points: Tensor, queries: Tensor) -> Tensor:
 
 def _feasible(A: np.ndarray, b: np.ndarray) -> bool:
     """Is there a w ≥ 0 with A w = b?"""
+    from scipy.optimize import linprog  # here, as importing it takes half a second
+
     found = linprog(np.zeros(A.shape[1]), A_eq=A, b_eq=b, bounds=(0, None), method="highs")
     if found.status not in (0, 2):
         raise RuntimeError(f"The linear program could not be decided: {found.message}")

@@ -23,9 +23,8 @@ def mutual_information(joint: Tensor) -> Tensor:
         tensor(0.6931, dtype=torch.float64)
     """
     joint = _table(joint, "joint distribution", rows=False)
-    apart = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)
-    ratio = torch.where(joint > 0, joint / apart, 1)
-    return (joint * ratio.log()).sum().clamp_min(0)
+    ratio = joint / joint.sum(1, keepdim=True) / joint.sum(0)  # p(x) p(y) might underflow
+    return (joint * torch.where(joint > 0, ratio, 1).log()).sum().clamp_min(0)
 
 
 def through(joint: Tensor, channel: Tensor) -> Tensor:

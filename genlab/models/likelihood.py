@@ -146,8 +146,10 @@ def kl_from_data(model: Evaluates, x: Tensor) -> Tensor:
 
 def _log_prob(model: Evaluates, x: Tensor) -> Tensor:
     x = torch.as_tensor(x)
-    if len(x) == 0:
-        raise ValueError("Expected at least one observation, got none.")
+    if x.ndim == 0 or len(x) == 0:
+        raise ValueError(
+            f"Expected at least one observation, shape (n, *event), got shape {tuple(x.shape)}."
+        )
     log_p = model.log_prob(x if x.is_floating_point() else x.double())
     if tuple(log_p.shape) != (len(x),):
         raise ValueError(

@@ -59,6 +59,8 @@ class GaussianNaiveBayes:
         spread = rows.var(0, correction=0).max()
         if spread == 0:
             raise ValueError("Every column of the data is constant: there is nothing to model.")
+        if not spread.isfinite():
+            raise ValueError("The squares of the data overflow. Rescale the data.")
         member = torch.nn.functional.one_hot(index).double()
         mean = (member.T @ rows) / counts[:, None]
         square = (rows - mean[index]) ** 2
@@ -74,21 +76,26 @@ class GaussianNaiveBayes:
     def log_joint(self, x: Tensor) -> Tensor:
         """log p(x, c) = log π_c + Σⱼ log N(xⱼ; μ_cj, σ²_cj), nats, ``[batch, k]``."""
         x = query_points(x, self.event)
-        z2 = (as_rows(x)[:, None] - self.mean) ** 2 / self.variance
-        log_normal = -0.5 * (z2 + self.variance.log() + math.log(2 * math.pi))
-        return (self.prior.log() + log_normal.sum(2)).to(x.dtype)
+        return self._log_joint(x).to(x.dtype)
 
     def posterior(self, x: Tensor) -> Tensor:
         """p(c | x) = p(x, c) / Σ p(x, c′), by Bayes' rule; ``[batch, k]``, rows sum to one."""
-        return self.log_joint(x).softmax(1)
+        x = query_points(x, self.event)
+        return self._log_joint(x).softmax(1).to(x.dtype)
 
     def predict(self, x: Tensor) -> Tensor:
         """The most probable class of each point, in the values of y, ``[batch]``."""
-        return self.classes[self.log_joint(x).argmax(1)]
+        return self.classes[self._log_joint(query_points(x, self.event)).argmax(1)]
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) = log Σ_c p(x, c), nats, ``[batch]``."""
         return self.log_joint(x).logsumexp(1)
+
+    def _log_joint(self, x: Tensor) -> Tensor:
+        """In double precision, finite however far a point lies, so that Bayes' rule has no 0/0."""
+        z2 = (as_rows(x).clamp(-1e100, 1e100)[:, None] - self.mean) ** 2 / self.variance
+        log_normal = -0.5 * (z2 + self.variance.log() + math.log(2 * math.pi))
+        return self.prior.log() + log_normal.sum(2)
 
     def sample_joint(
         self, n: int, *, generator: torch.Generator | None = None

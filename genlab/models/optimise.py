@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from genlab.models.protocols import Density
@@ -38,7 +37,9 @@ def most_probable(
         >>> x.round(decimals=4)
         tensor([0.5000, 0.5000], dtype=torch.float64)
     """
-    start = torch.as_tensor(start).double()
+    from scipy.optimize import minimize  # here, as importing it takes half a second
+
+    start = torch.as_tensor(start).detach().double()
     if start.ndim != 1 or not start.isfinite().all():
         raise ValueError(
             f"Expected a start of shape (d,) with finite numbers, got shape {tuple(start.shape)}."
@@ -47,7 +48,13 @@ def most_probable(
     def log_p(x: Tensor) -> Tensor:
         return model.log_prob(x[None])[0]
 
-    if not torch.isfinite(log_p(start)):
+    height = log_p(start)
+    if height.ndim:
+        raise ValueError(
+            f"Expected a density of vectors of {len(start)} numbers, got log-densities of shape "
+            f"{tuple(height.shape)} for one. A distribution of torch needs Independent(p, 1)."
+        )
+    if not height.isfinite():
         raise ValueError("The density is zero at the start: begin at a point that can occur.")
     if not log_p(start.clone().requires_grad_()).requires_grad:
         raise ValueError(

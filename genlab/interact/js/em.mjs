@@ -49,7 +49,7 @@ class Em extends Explorable {
     this.buttons();
     this.row("sliders");
     this.slider("half steps:", 0, STEPS, s => s.steps, steps => ({ steps }), { step: 1 });
-    this.slider("means, then points:", 1, K + n, s => s.which, which => ({ which }), { step: 1 });
+    this.slider("which point:", 1, K + n, s => s.which, which => ({ which }), { step: 1 });
     ["across:", "up:"].forEach((words, j) => this.slider(words, this.middle[j] - this.half, this.middle[j] + this.half,
       s => s.at[2 * s.which - 2 + j], v => ({ at: this.state.at.with(2 * this.state.which - 2 + j, v) })));
   }
