@@ -204,7 +204,7 @@ def test_a_figure_in_the_notebook_holds_its_start():
         ({"sds": [1.0, 0.0]}, "at most five times the smaller"),
         ({"sds": [10.0, 10.0]}, "between 0.25 and 4"),
         ({"means": [3.0, -3.0]}, "Expected the left mode first"),
-        ({"means": [0.0, 15.0]}, "at most 14 of the larger standard deviation away"),
+        ({"means": [0.0, 15.0]}, "at most 14 times the larger standard deviation away"),
         ({"mean": 11.0}, "Expected a mean of q between -10 and 10, .* got 11.0"),
         ({"mean": math.nan}, "Expected a mean of q between .* got nan"),
         ({"sd": 0.1}, "Expected a standard deviation of q between 0.4 and 10, got 0.1"),

@@ -75,13 +75,13 @@ def listed(parts: Iterable[nodes.Node]) -> list[Part]:
 
 def chapter_title(root: Path, slug: str) -> str:
     """The first heading of a chapter's page."""
-    lines = _page(root, slug).read_text(encoding="utf8").splitlines()
+    lines = page(root, slug).read_text(encoding="utf8").splitlines()
     return next(line[2:].strip() for line in lines if line.startswith("# "))
 
 
 def chapter_link(root: Path, slug: str) -> pending_xref:
     """A link to a chapter, with its title."""
-    return page_link(f"/book/{_page(root, slug).stem}", chapter_title(root, slug))
+    return page_link(f"/book/{page(root, slug).stem}", chapter_title(root, slug))
 
 
 def page_link(page: str, text: str) -> pending_xref:
@@ -98,7 +98,7 @@ def api_link(name: str) -> pending_xref:
     return pending_xref("", text, refdomain="py", reftype="obj", reftarget=name)
 
 
-def _page(root: Path, slug: str) -> Path:
+def page(root: Path, slug: str) -> Path:
     page = next((root / "book").glob(f"[0-9][0-9]_{slug}.md"), None)
     if page is None:
         raise ValueError(f"Expected a page book/NN_{slug}.md for the chapter {slug!r}, found none.")

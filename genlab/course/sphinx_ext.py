@@ -7,7 +7,6 @@
 * Nothing is asked of another host: mathematics comes from the site's own files.
 """
 
-import base64
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +84,15 @@ def without_thebe(app: Sphinx, page: str, template: str, context: dict, doctree)
             context[kind] = [file for file in context[kind] if not thebe(file)]
 
 
+def preload_font(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Have the text's font there before the text is laid out, so that nothing moves."""
+    if "fonts.css" in app.config.html_css_files:
+        font = context["pathto"](f"_static/{FONT}", 1)
+        context["metatags"] = context.get("metatags", "") + (
+            f'<link rel="preload" href="{font}" as="font" type="font/woff2" crossorigin>'
+        )
+
+
 def offer_notebook(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """Offer each executable page as a notebook in the theme's download menu."""
     if page in _stamps(app.env):
@@ -106,15 +114,6 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         target = Path(app.outdir) / "_sources" / f"{docname}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(nb, target)
-
-
-def inline_font(app: Sphinx, exception: Exception | None) -> None:
-    """Put the text's font into its style sheet: text is never laid out twice, so nothing moves."""
-    style, font = (Path(app.outdir) / "_static" / name for name in ("fonts.css", FONT))
-    if exception is None and style.is_file() and font.is_file():
-        data = base64.b64encode(font.read_bytes()).decode()
-        css = style.read_text(encoding="utf8").replace(FONT, f"data:font/woff2;base64,{data}")
-        style.write_text(css, encoding="utf8")
 
 
 def finish_pages(app: Sphinx, exception: Exception | None) -> None:
@@ -199,8 +198,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", images_have_alt)
     app.connect("doctree-read", widths_hold)
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", preload_font)
     app.connect("html-page-context", offer_notebook, priority=400)
     app.connect("build-finished", write_notebooks)
-    app.connect("build-finished", inline_font)
     app.connect("build-finished", finish_pages)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -228,8 +228,7 @@ def _by_chapter(root: Path, rows: dict[str, dict]) -> dict[str, dict[str, dict]]
     chapters = defaultdict(dict)
     for name, row in rows.items():
         chapters[row["chapter"]][name] = row
-    pages = [page.stem[3:] for page in sorted(root.glob(CHAPTERS))]
-    return {slug: chapters[slug] for slug in sorted(chapters, key=pages.index)}
+    return {slug: chapters[slug] for slug in sorted(chapters, key=lambda s: layout.page(root, s))}
 
 
 def _slip(name: str, row: dict, tests: dict[str, list[str]]) -> nodes.definition_list_item:
