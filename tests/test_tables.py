@@ -334,6 +334,7 @@ def test_a_limit_that_was_missed_is_said(small):
                 "what": "adding",
                 "setting": {"n": 1000, "h": 0.158489},
                 "peak_bytes": 2500000,
+                "score": {"ours": -1.5, "theirs": -2},
                 "targets": [{"what": "bytes", "value": 2.5e6, "at_most": 1e6, "met": False}],
             }
         ],
@@ -342,6 +343,8 @@ def test_a_limit_that_was_missed_is_said(small):
     (page,) = measured.measured(small)
     assert rows([page]) == [
         ["peak bytes", "2.50 MB"],
+        ["score, ours", "-1.50"],
+        ["score, theirs", "-2"],
         ["bytes", "2.50 MB", "at most 1.00 MB", "no, missed"],
     ]
     assert "Date: 2 January 2026, 03:04 UTC" in page.astext()

@@ -72,7 +72,7 @@ def _group(family: str, what: str, group: list[dict]) -> nodes.section:
             content.append(layout.table(head[start:], [row[start:] for row in rows]))
     for m in group:
         for key in set(m) - PLACED:
-            if not isinstance(m[key], (int, float)):
+            if not _numbers(key, m[key]):
                 logger.warning("%s, %s: no place in the page for %r", family, what, key)
     return layout.section(what[:1].upper() + what[1:], *content, name=f"{family} {what}")
 
@@ -118,14 +118,23 @@ def _errors(group: list[dict], key: str, title: str) -> tuple[Sequence[str], lis
 
 
 def _figures(group: list[dict]) -> tuple[Sequence[str], list]:
-    """Plain numbers, under their names in the file."""
+    """Plain numbers, alone or one an entrant, under their names in the file."""
     rows = [
-        (_where(m, group), key.replace("_", " "), _quantity(key, value))
+        (_where(m, group), name, _quantity(key, value))
         for m in group
-        for key, value in m.items()
-        if key not in PLACED and isinstance(value, (int, float))
+        for key in m
+        if key not in PLACED
+        for name, value in _numbers(key, m[key]).items()
     ]
     return ("Setting", "Figure", "Value"), rows
+
+
+def _numbers(key: str, value: object) -> dict[str, float]:
+    """The numbers of one entry of a measurement, by the words that stand before them."""
+    name = key.replace("_", " ")
+    parts = {f"{name}, {of}": v for of, v in value.items()} if isinstance(value, dict) else {}
+    parts = parts or {name: value}
+    return parts if all(isinstance(v, int | float) for v in parts.values()) else {}
 
 
 def _targets(group: list[dict]) -> tuple[Sequence[str], list]:
