@@ -181,10 +181,11 @@ def show(fig: Figure, *, alt: str) -> None:
         <IPython.core.display.Image object>
     """
     _described(alt)
-    light = Image(png(fig), width=round(fig.get_figwidth() * SCALE), alt=alt)
+    light = Image(png(fig), width=round(fig.get_figwidth() * SCALE))
     for_dark_ground(fig)
     dark = b64encode(png(fig)).decode()
-    display(light, metadata={"image/png": {"dark": dark}})
+    # Not Image(alt=…): Colab still has IPython 7, which does not know it.
+    display(light, metadata={"image/png": {"alt": alt, "dark": dark}})
 
 
 def png(fig: Figure) -> bytes:

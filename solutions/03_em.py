@@ -170,7 +170,7 @@ answer.require()
 g = seeded(2)
 prior, q = random_law(6, generator=g).log(), random_law(40, 6, generator=g)
 q[::2, 1:4] = 0
-q = q / q.sum(1, keepdim=True)
+q /= q.sum(1, keepdim=True)
 decoder = 5 * torch.randn(40, 6, dtype=torch.float64, generator=g)
 parts = em.decompose(prior + decoder, q)
 bound, gap = bound_and_gap(prior, decoder, q)

@@ -13,6 +13,7 @@ from statistics import median
 import pytest
 from playwright.sync_api import sync_playwright
 
+from genlab.course.release.slides import slides
 from genlab.course.site import build
 
 ROOT = Path(__file__).parents[1]
@@ -303,4 +304,121 @@ def test_every_figure_that_computes_reacts_and_resets(site, browser, page, name,
     reset()
     assert state() == start
     assert visit.faults == []
+    visit.context.close()
+
+
+# --- The slides that are made from the pages ---------------------------------------------------
+
+DECKS = [page.stem for page in sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))]
+
+
+@pytest.fixture(scope="module")
+def decks(site, tmp_path_factory) -> str:
+    """Address of the folder with the slides: they are opened from files."""
+    folder = tmp_path_factory.mktemp("slides")
+    slides(ROOT, ROOT / "_build" / "html", folder)
+    return f"file://{folder}/"
+
+
+def lecture(browser, decks, path) -> Visit:
+    """A deck on a projector, once it has begun."""
+    visit = Visit(browser, decks, path, viewport={"width": 1280, "height": 720})
+    visit.page.wait_for_function("window.Reveal?.isReady()")
+    return visit
+
+
+# Each slide is shown with all its steps; what is cut off, or too small for the last row, is named.
+UNREADABLE = """
+const inside = (part, whole) => part.left >= whole.left - 1 && part.right <= whole.right + 1
+  && part.top >= whole.top - 1 && part.bottom <= whole.bottom + 1;
+const text = element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+const found = [];
+for (const slide of Reveal.getSlides()) {
+  const { h, v } = Reveal.getIndices(slide);
+  Reveal.slide(h, v, 99);
+  const page = slide.getBoundingClientRect(), body = slide.querySelector(".body");
+  const parts = [...body.querySelectorAll("p, li, pre, td, img, svg, mjx-container, button, input")];
+  const out = parts.filter(part => !inside(part.getBoundingClientRect(), page));
+  const over = body.scrollHeight > body.clientHeight + 1 || body.scrollWidth > body.clientWidth + 1;
+  const small = [...body.querySelectorAll(":not(.explorable *, mjx-container *)")]
+    .filter(part => text(part) && parseFloat(getComputedStyle(part).fontSize) < 14);
+  const low = [...body.querySelectorAll("img")].filter(image => image.clientHeight < 200);
+  for (const part of [...out, ...small, ...low]) found.push([h, v, part.outerHTML.slice(0, 200)]);
+  if (over) found.push([h, v, "overflows"]);
+}
+return found;
+"""
+
+
+@pytest.mark.parametrize("name", DECKS)
+def test_a_deck_can_be_read_from_the_last_row(browser, decks, name):
+    visit = lecture(browser, decks, f"{name}.html")
+    page = visit.page
+    assert visit.refused == [], "other hosts were asked"
+    assert page.evaluate(f"() => {{{UNREADABLE}}}") == []
+    assert page.evaluate("Reveal.getTotalSlides()") > 30
+    assert page.locator("mjx-container").count() > 30
+    assert page.locator("mjx-merror, .notes merror").count() == 0
+    assert page.evaluate("[...document.images].filter(i => !i.naturalWidth).length") == 0
+    assert page.locator(".slides img:not([alt])").count() == 0
+    assert visit.faults == []
+    visit.context.close()
+
+
+@pytest.mark.parametrize(("name", "figure"), FIGURES)
+def test_on_a_slide_a_figure_computes_and_the_keys_still_turn_the_pages(
+    browser, decks, name, figure
+):
+    visit = lecture(browser, decks, f"{name}.html")
+    page, live = visit.page, visit.page.locator(f"gen-{figure}")
+
+    def at() -> dict:
+        return page.evaluate("Reveal.getIndices()")
+
+    def state() -> str:
+        page.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        return live.evaluate(
+            "f => f.innerText + [...f.querySelectorAll('path, circle')]"
+            ".map(e => (e.getAttribute('d') ?? '') + e.getAttribute('cx')).join()"
+        )
+
+    page.evaluate(
+        "name => { const { h, v } = Reveal.getIndices(document.querySelector(`gen-${name}`)"
+        ".closest('section')); Reveal.slide(h, v); }",
+        figure,
+    )
+    here, start = at(), state()
+    slider = live.locator("input[type=range]").last
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    moved = state()
+    assert moved != start
+    assert at() == here, "an arrow key moved the slider and turned the page"
+    box = slider.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    assert state() not in (start, moved)
+    page.wait_for_function("document.activeElement === document.body")
+    page.keyboard.press("ArrowRight")
+    assert at()["h"] == here["h"] + 1
+    assert visit.faults == []
+    visit.context.close()
+
+
+def test_the_speaker_has_the_text_of_the_page(browser, decks):
+    visit = lecture(browser, decks, "00_models.html#/which-parameters-the-most-likely-ones")
+    with visit.context.expect_page() as opened:
+        visit.page.keyboard.press("s")
+    notes = opened.value.locator(".speaker-controls-notes .value")
+    notes.get_by_text("Suppose that each counts successes in eight trials").wait_for()
+    assert notes.locator("math").count() > 0
+    assert visit.refused == []
+    visit.context.close()
+
+
+def test_a_deck_prints_a_page_a_slide(browser, decks):
+    visit = lecture(browser, decks, "00_models.html?print-pdf")
+    printed = visit.page.locator(".pdf-page")
+    assert printed.count() == visit.page.evaluate("Reveal.getTotalSlides()")
+    assert visit.page.locator(".pdf-page img").first.evaluate("i => i.clientHeight") > 200
     visit.context.close()

@@ -462,13 +462,15 @@ def site(tmp_path_factory) -> Path:
     for name in ("tests", "genlab", "benchmarks"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "book" / "api", folder / "book" / "api")
-    pages = [f"{name}.md" for name in tables.PAGES if name != "taxonomy"]
+    pages = [f"{name}.md" for name in tables.PAGES if name not in ("taxonomy", "schedule")]
     for name in (*pages, "errata.toml", "curriculum.toml"):
         shutil.copy(ROOT / "book" / name, folder / "book")
     for page in (ROOT / "book").glob("[0-9][0-9]_*.md"):
         heading = re.search("^# .*", page.read_text(encoding="utf8"), re.MULTILINE)
         write(folder / "book" / page.name, heading[0])
     write(folder / "book" / "taxonomy.md", "# Taxonomy\n\n```{taxonomy}\n```\n")  # in a chapter
+    write(folder / "book" / "schedule.md", "# Dates\n\n```{schedule}\n```\n")  # on the first page
+    write(folder / "course.toml", 'title = "x"\n[chapters.01_density]\ndue = 2027-02-12\n')
     contents = "# Index\n\n```{toctree}\n:glob:\n*\napi/*\n```\n"
     write(folder / "book" / "index.md", contents)
     write(folder / "conf.py", CONF)

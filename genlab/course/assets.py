@@ -1,7 +1,8 @@
-"""Front-end files that the site serves itself: MathJax and the text font, fetched by npm."""
+"""Front-end files that npm fetches: MathJax and the text font for pages, reveal.js for slides."""
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 # Package, folder in it, what is taken from there, and the folder it goes to.
@@ -21,11 +22,15 @@ PARTS = (
         ),
         "fonts",
     ),
+    # For the slides: Sphinx leaves a hidden folder out of the site.
+    ("reveal.js", "dist", ("reveal.js", "reveal.css", "plugin/notes.js"), ".reveal"),
 )
 
 
-def vendor(root: Path) -> str:
+def vendor(root: Path, run: Callable = subprocess.run) -> str:
     """Copy the files that npm installs from book/package-lock.json into book/_static/vendor.
+
+    ``run`` starts npm, as :func:`subprocess.run` does.
 
     Returns:
         an empty string, or what is lost and what to do: without npm formulas stay TeX source and
@@ -44,7 +49,7 @@ def vendor(root: Path) -> str:
     if npm is None:
         return f"npm is not installed, so MathJax cannot be fetched. {lost}"
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=book, capture_output=True, text=True, check=False)
+    done = run(command, cwd=book, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"npm could not fetch MathJax. {lost}\n{done.stderr.strip()[-600:]}"
     shutil.rmtree(target, ignore_errors=True)

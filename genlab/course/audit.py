@@ -1,37 +1,30 @@
-"""What must not be on the site: solutions, and requests to other hosts."""
+"""What must not be handed out: solutions, and pages that ask other hosts for files."""
 
-import html as html_entities
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from genlab.course.notebooks import exercise, read
-from genlab.course.root import chapters
+from genlab.course.hidden import Secrets, secrets
+from genlab.course.unpacked import Room, parts
+
+__all__ = ["Secrets", "leaks", "requests_elsewhere", "secrets"]
+
+_DEEPEST = 12
 
 
-def leaks(root: Path, html: Path) -> Iterator[str]:
-    """Lines of solutions and hidden tests that are found in a built site, with their place.
+def leaks(secrets: Secrets, folder: Path) -> Iterator[str]:
+    """Sentences on every secret that stands in a file of a folder, or in a part of one.
 
-    A line counts if it is long enough to be somebody's work and does not stand in the student's
-    notebook or the chapter too.
+    All files are read, whatever their names, and unpacked as far as it goes. A file that cannot be
+    unpacked has a sentence too: nobody knows what it holds.
     """
-    secrets = {}
-    for name in chapters(root):
-        source = read(root / "solutions" / f"{name}.py")
-        public = _lines(cell.source for cell in exercise(source, name).cells)
-        chapter = root / "book" / f"{name}.md"
-        public |= _lines([chapter.read_text(encoding="utf8")] if chapter.is_file() else [])
-        for line in _lines(cell.source for cell in source.cells) - public:
-            secrets[_letters(_unescaped(line))] = f"solutions/{name}.py: {line}"
-    for file in sorted(html.rglob("*")):
-        if file.is_file() and file.suffix in {".html", ".md", ".ipynb", ".js", ".json", ".txt"}:
-            if "vendor" in file.parts:
-                continue
-            text = _letters(_unescaped(file.read_text(encoding="utf8", errors="replace")))
-            for letters, line in secrets.items():
-                if letters in text:
-                    yield f"{file.relative_to(html)} holds a line of {line}"
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            told: list[str] = []
+            place = (path.relative_to(folder).as_posix(),)
+            _search(secrets, place, path.read_bytes(), Room(), told)
+            yield from told
 
 
 def requests_elsewhere(html: Path) -> Iterator[str]:
@@ -59,22 +52,24 @@ class _Loads(HTMLParser):
                 self.urls.append(url)
 
 
-def _lines(texts) -> set[str]:
-    return {
-        line.strip()
-        for text in texts
-        for line in text.splitlines()
-        if len(_letters(line)) >= 24 and not line.strip().startswith(("import ", "from "))
-    }
-
-
-def _letters(text: str) -> str:
-    """Text without white space, in which tags and line breaks hide nothing."""
-    return re.sub(r"\s+", "", text)
-
-
-def _unescaped(text: str) -> str:
-    """Text without highlighting and HTML entities, and without the backslashes of JSON strings."""
-    text = re.sub(r"</?span[^>]*>", "", text)
-    text = re.sub(r"&#?\w+;", lambda entity: html_entities.unescape(entity[0]), text)
-    return text.replace("\\n", "\n").replace("\\", "")
+def _search(
+    secrets: Secrets, place: tuple[str, ...], data: bytes, room: Room, told: list[str]
+) -> set[tuple[str, str]]:
+    """The lines that a file holds; each is told once, with the innermost place that holds it."""
+    where, name = " › ".join(place), place[-1]
+    held, inside = secrets.lines_in(data), set()
+    try:
+        if len(place) > _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} files stand inside each other")
+        for part, text in parts(name, data, room):
+            inside |= _search(secrets, (*place, part), text, room, told)
+        for file, word in sorted(secrets.words_in(data)):
+            told.append(f"{where} lists a word that only {file} uses: {word}")
+    except Exception as error:  # whatever a broken file makes its reader raise
+        reason = str(error) or type(error).__name__
+        told.append(f"{where} cannot be opened, so it cannot be checked: {reason}")
+    for file, line in sorted(secrets.lines_in(name.encode())):
+        told.append(f"the name of {where} holds a line of {file}: {line}")
+    for file, line in sorted(held - inside):
+        told.append(f"{where} holds a line of {file}: {line}")
+    return inside | held

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from genlab import __version__
 from genlab.course.root import CourseError, find_root
@@ -31,6 +32,13 @@ def _notebooks(args: argparse.Namespace) -> int:
     from genlab.course.notebooks import check, write
 
     (check if args.check else write)(find_root(), args.chapter)
+    return 0
+
+
+def _release(args: argparse.Namespace) -> int:
+    from genlab.course.release.cut import release
+
+    release(find_root(), args.version, args.out)
     return 0
 
 
@@ -75,6 +83,20 @@ def _parser() -> argparse.ArgumentParser:
         help="write nothing; fail if a notebook differs from what would be written",
     )
     notebooks.set_defaults(run=_notebooks)
+
+    release = commands.add_parser(
+        "release",
+        help="cut a release for a class: site, notebooks, solutions, slides, book",
+        description="Build OUT/VERSION from the commit that is checked out and from course.toml: "
+        "the site, the students' and the instructors' archive, slides, the printed edition, the "
+        "notes and a manifest. It appears all at once or not at all, and not if a line of a "
+        "solution stands where students would find it.",
+    )
+    release.add_argument("--version", required=True, help="the name of the release, as 2027.1")
+    release.add_argument(
+        "--out", type=Path, default=Path("dist"), help="the folder of the releases (default: dist)"
+    )
+    release.set_defaults(run=_release)
 
     doctor = commands.add_parser(
         "doctor",

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
 
 def examine() -> bool:
     """Print one line a requirement; True if nothing that is needed is missing."""
@@ -24,8 +26,11 @@ def examine() -> bool:
         ok = found is not None and requirement.specifier.contains(found, prereleases=True)
         state = f"{requirement.name} {found or 'is not installed'}"
         fine &= _line(ok, state, f"wanted {requirement.specifier}; run: make setup")
-    for tool, use in (("npm", "formulas are shown as TeX source without it; install Node.js"),):
-        _line(shutil.which(tool) is not None, tool, use, needed=False)
+    npm = "formulas are shown as TeX source without it; install Node.js"
+    _line(shutil.which("npm") is not None, "npm", npm, needed=False)
+    browser = next(filter(shutil.which, BROWSERS), None)
+    prints = "only for a release, whose printed edition it sets; Debian: apt install chromium"
+    _line(browser is not None, browser or "Chromium", prints, needed=False)
     folder = os.environ.get("GENLAB_DATA")
     _line(
         folder is not None and os.path.isdir(folder),

@@ -18,13 +18,18 @@ from genlab.models import conditional_gaussian
 
 
 def write(folder: Path) -> None:
-    """Write each picture for a light and for a dark ground, if genlab is newer than they are."""
+    """Write each picture for a light and for a dark ground, if genlab is newer than they are.
+
+    A chapter that has no page in the book, two folders above, has no picture.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    pages = {page.stem for page in folder.parents[1].glob("[0-9][0-9]_*.md")}
+    wanted = {name: draw for name, draw in PICTURES.items() if name in pages | {"course"}}
     changed = max(file.stat().st_mtime for file in Path(__file__).parents[1].rglob("*.py"))
     drawn = [file.stat().st_mtime for file in folder.glob("*.png")]
-    if len(drawn) == 2 * len(PICTURES) and min(drawn) > changed:
+    if len(drawn) == 2 * len(wanted) and min(drawn) > changed:
         return
-    for name, draw in PICTURES.items():
+    for name, draw in wanted.items():
         with mpl.rc_context(plot.STYLE):
             fig = draw()
             (folder / f"{name}-light.png").write_bytes(plot.png(fig))

@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from genlab.course.assets import vendor
-from genlab.course.audit import leaks, requests_elsewhere
+from genlab.course.audit import Secrets, leaks, requests_elsewhere, secrets
 from genlab.course.execute import execute
 from genlab.course.notebooks import check
 from genlab.course.root import CourseError
@@ -23,8 +24,21 @@ def build(root: Path) -> Path:
     start = time.perf_counter()
     _say("1/5 notebooks: exercises are what their source gives")
     check(root)
+    page = pages(root, secrets(root))
+    _say(f"done in {time.perf_counter() - start:.0f} s. Open {page}")
+    return page
+
+
+def pages(root: Path, hidden: Secrets, run: Callable = subprocess.run) -> Path:
+    """The same without the check of the notebooks; ``hidden`` must not be on any page.
+
+    ``run`` starts npm and Jupyter Book, as :func:`subprocess.run` does.
+
+    Raises:
+        CourseError: as in :func:`build`.
+    """
     _say("2/5 front-end files")
-    if lost := vendor(root):
+    if lost := vendor(root, run):
         _say(lost)
     _say("3/5 chapters: each runs when its code or a module under it changed")
     execute(root)
@@ -33,13 +47,12 @@ def build(root: Path) -> Path:
     book = Path(sys.executable).with_name("jupyter-book")
     command = [book, "build", root, "-W", "-n", "--keep-going"]
     page = root / "_build" / "html" / "index.html"
-    if subprocess.run(command, env=env, check=False).returncode or not page.is_file():
+    if run(command, env=env, check=False).returncode or not page.is_file():
         raise CourseError("the pages were not built; the reason stands above.")
     _say("5/5 checks: no solution on the site, no request to another host")
-    problems = [*leaks(root, page.parent), *requests_elsewhere(page.parent)]
+    problems = [*leaks(hidden, page.parent), *requests_elsewhere(page.parent)]
     if problems:
         raise CourseError("the site must not be published:\n  " + "\n  ".join(problems))
-    _say(f"done in {time.perf_counter() - start:.0f} s. Open {page}")
     return page
 
 

@@ -19,7 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
-from genlab.course import explorables, registry, tables
+from genlab.course import explorables, quiz, registry, tables
 from genlab.course.dependencies import fingerprint, stamped
 from genlab.course.finish import finish
 
@@ -106,7 +106,8 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
     macros = app.config.mathjax3_config["tex"]["macros"]
     for docname in _stamps(app.env):
         nb = jupytext.read(app.env.doc2path(docname), fmt="md:myst")
-        for cell in nb.cells:
+        for i, cell in enumerate(nb.cells):
+            cell.id = f"{Path(docname).stem}-{i:02d}"  # jupytext's differ each time
             if cell.cell_type == "markdown":
                 for name, meaning in macros.items():
                     plain = re.sub(r"\\class\{[\w-]+\}", "", meaning)
@@ -190,6 +191,7 @@ def _stamps(env: BuildEnvironment) -> dict[str, str]:
 def setup(app: Sphinx) -> dict:
     tables.connect(app)
     explorables.connect(app)
+    quiz.connect(app)
     app.connect("config-inited", local_files_only, priority=1)
     app.connect("builder-inited", draw_pictures)
     app.connect("source-read", remember_modules)

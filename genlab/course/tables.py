@@ -1,8 +1,8 @@
 """Pages of the book that are made while it is built, so that they cannot drift from the code.
 
 A page holds a little prose and a directive of :data:`PAGES`; the content is made here and in
-:mod:`measured` and :mod:`reference`. A page is read again when one of the files that it is made
-from is changed, added or removed.
+:mod:`measured`, :mod:`reference` and :mod:`schedule`. A page is read again when one of the files
+that it is made from is changed, added or removed.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from genlab import models
-from genlab.course import layout, measured, reference, registry
+from genlab.course import layout, measured, reference, registry, schedule
+from genlab.course.root import CourseError
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +140,10 @@ class Generated(SphinxDirective):
         write, sources = PAGES[self.name]
         root = Path(self.env.app.confdir)
         _remember(self.env, root, sources)
-        return write(root)
+        try:
+            return write(root)
+        except CourseError as error:
+            raise self.error(str(error)) from error
 
 
 class Api(Generated):
@@ -166,6 +170,10 @@ PAGES: dict[str, tuple[Callable[[Path], list[nodes.Node]], tuple[str, ...]]] = {
     "taxonomy": (taxonomy, ("genlab/**/*.py", CHAPTERS)),
     "measured": (measured.measured, ("benchmarks/results/*.json",)),
     "api": (modules, ("genlab/**/*.py",)),
+    "schedule": (
+        schedule.schedule,
+        ("course.toml", "solutions/*.py", "genlab/course/release/plan.py", CHAPTERS),
+    ),
 }
 
 
@@ -203,10 +211,11 @@ def _sources(env: BuildEnvironment) -> dict[str, tuple[tuple[str, ...], str]]:
 
 
 def _catalogued(root: Path) -> dict[str, models.Entry]:
-    """The catalogue, filled by the modules of all chapters."""
-    for page in sorted(root.glob(CHAPTERS)):
-        import_module(f"genlab.{page.stem[3:]}")
-    return models.CATALOGUE
+    """The catalogue, filled by the modules of all chapters that have a page."""
+    chapters = [page.stem[3:] for page in sorted(root.glob(CHAPTERS))]
+    for chapter in chapters:
+        import_module(f"genlab.{chapter}")
+    return {name: entry for name, entry in models.CATALOGUE.items() if entry.chapter in chapters}
 
 
 def _leaf(root: Path, name: str, can: str, chapters: dict[str, list[str]]) -> nodes.list_item:

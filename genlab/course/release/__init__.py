@@ -1,0 +1,1 @@
+"""From a clean checkout to what an instructor hands out."""

@@ -1,0 +1,436 @@
+"""A release: what it refuses, that it appears at once, and that the same commit gives it again."""
+
+import fcntl
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from small import commit, git, small_course
+from test_site import pytestmark  # noqa: F401  Chromium and npm are needed here too
+
+from genlab.course.release import staging
+from genlab.course.release.archive import zipped
+from genlab.course.release.notes import notes
+from genlab.course.release.plan import read
+from genlab.course.root import CourseError
+
+FILES = {
+    "genlab-2027.1-book.pdf",
+    "genlab-2027.1-instructor.zip",
+    "genlab-2027.1-site.zip",
+    "genlab-2027.1-slides.zip",
+    "genlab-2027.1-student.zip",
+    "manifest.json",
+    "notes.md",
+}
+
+
+def command(root: Path, out: Path, version: str = "2027.1") -> dict:
+    """The arguments of a process that cuts a release with the package of the course itself."""
+    env = os.environ | {"PYTHONPATH": str(root)}
+    argv = [sys.executable, "-m", "genlab.course.cli", "release", "--version", version]
+    return {"args": [*argv, "--out", out], "cwd": root, "env": env}
+
+
+def cut(root: Path, out: Path, version: str = "2027.1") -> subprocess.CompletedProcess:
+    return subprocess.run(**command(root, out, version), capture_output=True, text=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Path:
+    return small_course(tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture(scope="module")
+def released(course) -> Path:
+    """The release of the small course."""
+    done = cut(course, course.parent / "dist")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    return course.parent / "dist" / "2027.1"
+
+
+# --- All at once or not at all -----------------------------------------------------------------
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from genlab.course.release import staging
+
+out, text, moment = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+lines = 0
+
+def trace(frame, event, argument):
+    global lines
+    if frame.f_code.co_filename not in (staging.__file__, "<string>"):
+        return None
+    if event == "line":
+        lines += 1
+        if lines == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return trace
+
+def write():
+    with staging.scratch(out) as (hidden, run):
+        new = hidden / "2027.1"
+        new.mkdir()
+        for name in "abcdefghijklmnop":
+            (new / name).write_text(text)
+        staging.publish(new, out / "2027.1")
+
+sys.settrace(trace)
+write()
+sys.settrace(None)
+print(lines)
+"""
+
+
+def write(out: Path, text: str, moment: int = 0) -> subprocess.CompletedProcess:
+    """Publish sixteen files that all hold ``text``; killed at the given line, if any."""
+    argv = [sys.executable, "-c", WRITER, out, text, str(moment)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+
+def swept(out: Path) -> None:
+    """Wait until what was hidden is gone."""
+    until = time.monotonic() + 30
+    while list(out.glob(f"{staging.HIDDEN}*")):
+        assert time.monotonic() < until, f"litter: {os.listdir(out)}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing before", "an old one before"])
+def test_killed_at_any_of_fifty_lines_there_is_the_old_release_or_the_new_one(tmp_path, there):
+    if there:
+        write(tmp_path / "try", "old")
+    lines = int(write(tmp_path / "try", "new").stdout)
+    assert lines >= 50
+    seen = set()
+    for k in range(25):  # fifty in both cases together, from the first line to the last
+        out = tmp_path / f"{k}" / "dist"
+        if there:
+            assert write(out, "old").returncode == 0
+        moment = 1 + round(k * (lines - 1) / 24)
+        assert write(out, "new", moment).returncode == -signal.SIGKILL
+        swept(out)
+        found = contents(out) if out.exists() else {}
+        texts = set(found.values())
+        seen |= texts or {b""}
+        assert texts in ([{b"old"}, {b"new"}] if there else [set(), {b"new"}])
+        assert len(found) == (16 if texts else 0)
+        assert out.exists() is bool(texts)
+        assert not texts or os.listdir(out) == ["2027.1"]
+    assert seen == {b"old" if there else b"", b"new"}
+
+
+def test_children_end_with_the_process_that_started_them(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from genlab.course.release import staging\n"
+        "with staging.scratch(Path(sys.argv[1])) as (hidden, run):\n"
+        "    run([sys.executable, '-c', 'import os, sys, time; print(os.getpid(), flush=True);'\n"
+        "         'time.sleep(600)'])\n"
+    )
+    out = tmp_path / "dist"
+    with subprocess.Popen([sys.executable, "-c", code, out], stdout=subprocess.PIPE) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+        parent.stdout.read()  # to its end: child and sweeper held it too
+    assert not Path(f"/proc/{child}").exists() or "State:\tZ" in state(child)
+    assert not out.exists()  # it was made for this release
+
+
+def state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "State:\tZ"
+
+
+def test_an_error_leaves_nothing_and_what_others_wrote_stays(tmp_path):
+    out = tmp_path / "a" / "dist"
+    with pytest.raises(ZeroDivisionError), staging.scratch(out) as (hidden, _):
+        (hidden / "half").write_text(f"{1 / 0}")
+    assert not (tmp_path / "a").exists()
+    out.mkdir(parents=True)
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(ZeroDivisionError), staging.scratch(out) as (hidden, _):
+        (hidden / "half").write_text(f"{1 / 0}")
+    assert contents(out) == {"mine.txt": b"mine"}
+
+
+def test_what_a_machine_that_went_down_left_is_swept_by_the_next(tmp_path):
+    left = tmp_path / f"{staging.HIDDEN}12345"
+    left.mkdir()
+    (left / "half").write_text("half")
+    with staging.scratch(tmp_path):
+        assert not left.exists()
+
+
+def test_one_release_at_a_time(tmp_path):
+    lock = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(CourseError, match="another release is being written"):
+        staging.scratch(tmp_path).__enter__()
+    os.close(lock)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "dist").write_text("")
+    with pytest.raises(CourseError, match="cannot be a folder"):
+        staging.scratch(tmp_path / "dist").__enter__()
+    assert contents(tmp_path) == {"dist": b""}
+
+
+# --- Archives ----------------------------------------------------------------------------------
+
+
+def test_an_archive_depends_on_its_files_and_the_hour_only(tmp_path):
+    when = datetime(2027, 1, 4, 9, 0, 1, tzinfo=timezone(timedelta(hours=1)))
+    for name, mode, order in (("a", 0o600, "xyz"), ("b", 0o644, "zyx")):
+        for file in order:
+            path = tmp_path / name / "deep" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(file)
+            path.chmod(mode)
+        zipped(tmp_path / name, tmp_path / f"{name}.zip", when, "top")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.namelist() == [f"top/deep/{file}" for file in "xyz"]
+        assert {entry.date_time for entry in archive.infolist()} == {(2027, 1, 4, 8, 0, 0)}
+        archive.extractall(tmp_path / "out")
+    assert contents(tmp_path / "out" / "top") == contents(tmp_path / "a")
+    zipped(tmp_path / "a", tmp_path / "c.zip", when + timedelta(hours=1), "top")
+    assert (tmp_path / "c.zip").read_bytes() != (tmp_path / "a.zip").read_bytes()
+
+
+# --- What is refused, before anything is written -----------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["", "a b", "../2027", ".hidden", "x" * 41])
+def test_a_version_is_a_name(course, tmp_path, version):
+    done = cut(course, tmp_path / "dist", version)
+    assert done.returncode == 1
+    assert "such as 2027.1" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def test_a_changed_checkout_is_refused_and_every_change_is_named(tmp_path):
+    root = small_course(tmp_path)
+    (root / "book" / "notation.md").write_text("# Other\n")
+    (root / "book" / "new page.md").write_text("# New\n")
+    done = cut(root, tmp_path / "dist")
+    assert done.returncode == 1
+    assert "the checkout is not clean" in done.stderr
+    assert "book/notation.md" in done.stderr
+    assert "new page.md" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def test_a_folder_that_is_no_release_is_never_replaced(course, tmp_path):
+    mine = tmp_path / "dist" / "2027.1" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    done = cut(course, tmp_path / "dist")
+    assert done.returncode == 1
+    assert "is not a release" in done.stderr
+    assert contents(tmp_path) == {"dist/2027.1/thesis.txt": b"mine"}
+
+
+def test_the_package_of_another_checkout_is_refused(course, tmp_path):
+    given = command(course, tmp_path / "dist")
+    del given["env"]["PYTHONPATH"]
+    given["args"][:3] = [Path(sys.executable).with_name("genlab")]
+    done = subprocess.run(**given, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "this genlab is installed from" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def test_without_a_repository_there_is_no_commit_to_name(course, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(course, root, ignore=shutil.ignore_patterns(".git"))
+    done = cut(root, tmp_path / "dist")
+    assert done.returncode == 1
+    assert "is no git repository" in done.stderr
+
+
+def test_a_package_that_changed_needs_a_version_of_its_own(course, tmp_path):
+    root = tmp_path / "course"
+    git(course, "clone", "--quiet", str(course), str(root))
+    git(root, "tag", "release-2026.2")
+    module = root / "genlab" / "laws.py"
+    module.write_text(module.read_text() + "# Another line.\n")
+    commit(root, "A law is other")
+    done = cut(root, tmp_path / "dist")
+    assert done.returncode == 1
+    assert "genlab/ changed since release-2026.2" in done.stderr
+    assert "Raise __version__" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("lost", ["npm", "chromium"])
+def test_what_the_machine_lacks_is_named(course, tmp_path, lost):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ({"git", "npm", "node", "chromium"} - {lost}) | {"sh", "env"}:
+        if found := shutil.which(tool):
+            (tools / tool).symlink_to(found)
+    given = command(course, tmp_path / "dist")
+    given["env"] |= {"PATH": str(tools)}
+    done = subprocess.run(**given, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert lost in done.stderr.lower()
+    assert "nstall" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+# --- The release -------------------------------------------------------------------------------
+
+
+def test_a_release_holds_what_its_manifest_says(course, released):
+    assert set(os.listdir(released)) == FILES
+    about = json.loads((released / "manifest.json").read_text())
+    assert set(about["files"]) == FILES - {"manifest.json"}
+    for name, said in about["files"].items():
+        data = (released / name).read_bytes()
+        assert said == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    assert about["version"] == "2027.1"
+    assert about["commit"] == git(course, "rev-parse", "HEAD").strip()
+    assert about["date"] == "2027-01-04T09:00:00+00:00"
+    assert about["chapters"] == {
+        name: {"points": {f"{n}.1": 2, f"{n}.2": 3}, "due": None}
+        for n, name in ((1, "01_density"), (2, "02_divergences"))
+    }
+    assert {"torch", "numpy", "jupyter-book", "sphinx", "matplotlib"} <= set(about["dependencies"])
+
+
+def test_the_archives_hold_what_they_are_for(released):
+    def names(kind: str) -> set[str]:
+        with zipfile.ZipFile(released / f"genlab-2027.1-{kind}.zip") as archive:
+            assert archive.testzip() is None
+            return set(archive.namelist())
+
+    assert {"index.html", ".nojekyll", "book/01_density.html"} <= names("site")
+    assert "genlab-2027.1/exercises/01_density.ipynb" in names("student")
+    assert not any("solution" in name or "test" in name for name in names("student"))
+    assert "source/01_density/01_density.ipynb" in names("instructor")
+    assert {"index.html", "01_density.html"} <= names("slides")
+
+
+def test_the_same_commit_gives_the_same_bytes_elsewhere(course, released, tmp_path):
+    elsewhere = tmp_path / "another place"
+    git(course, "clone", "--quiet", str(course), str(elsewhere))
+    done = cut(elsewhere, tmp_path / "out")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    again = contents(tmp_path / "out" / "2027.1")
+    differ = [name for name, data in contents(released).items() if again[name] != data]
+    assert differ == []
+    assert git(elsewhere, "status", "--porcelain") == ""
+
+
+def test_killed_at_a_random_one_of_fifty_moments(course, released, tmp_path):
+    """The whole command, with the children that it has just then."""
+    out = tmp_path / "dist"
+    shutil.copytree(released.parent, out)
+    old = contents(out)
+    root = tmp_path / "course"
+    git(course, "clone", "--quiet", str(course), str(root))
+    (root / "book" / "notation.md").write_text("# Notation\n\nThe model is $\\phat$.\n")
+    commit(root, "Another word")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    given = command(root, out)
+    given["env"] |= {"TMPDIR": str(temporary)}
+    start = time.monotonic()
+    done = subprocess.run(**command(root, tmp_path / "dry"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    seconds = time.monotonic() - start
+    new = {f"2027.1/{k}": v for k, v in contents(tmp_path / "dry" / "2027.1").items()}
+    moment = random.randrange(50)
+    print(f"killed at moment {moment} of 50 in {seconds:.0f} s")
+    with subprocess.Popen(
+        **given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            process.wait(seconds * (moment + 0.5) / 50)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    swept(out)
+    assert contents(out) in (old, new)
+    assert os.listdir(out) == ["2027.1"]
+    assert git(root, "status", "--porcelain") == ""
+    assert os.listdir(temporary) == []
+    until = time.monotonic() + 30
+    while left := at_work_in(out):
+        assert time.monotonic() < until, f"still running: {left}"
+        time.sleep(0.05)
+    swept(out)  # nor did one of them write after the sweep
+
+
+def at_work_in(folder: Path) -> list[str]:
+    """Commands of the processes that were told of a folder or work in it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            where = os.readlink(process / "cwd")
+        except OSError:
+            continue
+        if f"{folder}/{staging.HIDDEN}" in f"{line} {where}":
+            found.append(line)
+    return found
+
+
+def test_a_solution_on_a_page_stops_the_release_and_leaves_nothing(course, tmp_path):
+    root = tmp_path / "course"
+    git(course, "clone", "--quiet", str(course), str(root))
+    page = root / "book" / "notation.md"
+    page.write_text("# Notation\n\n`doubled_number_of_density = x + x`\n")
+    commit(root, "A slip")
+    done = cut(root, tmp_path / "dist")
+    assert done.returncode == 1
+    assert "notation.html" in done.stderr
+    assert "solutions/01_density.py" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def test_the_notes_name_what_changed_since_the_tag_before(course, tmp_path):
+    root = tmp_path / "course"
+    git(course, "clone", "--quiet", str(course), str(root))
+    when = datetime(2027, 1, 4, tzinfo=UTC)
+    first = notes(root, read(root), "2027.1", "abc" * 14, when)
+    assert first.startswith("# ")
+    assert "The first release." in first
+    git(root, "tag", "release-2027.1")
+    assert notes(root, read(root), "2027.1", "abc" * 14, when) == first  # its own tag says nothing
+    source = root / "solutions" / "01_density.py"
+    source.write_text(source.read_text().replace("doubles a number", "doubles any number"))
+    subprocess.run([sys.executable, "-m", "genlab.course.cli", "notebooks"], cwd=root, check=True)
+    log = root / "CHANGELOG.md"
+    log.write_text(log.read_text() + "- Exercise 1.1 says any.\n")
+    commit(root, "Say any")
+    second = notes(root, read(root), "2027.2", "abc" * 14, when)
+    assert "Since 2027.1:" in second
+    assert "- Exercise 1.1 says any." in second
+    assert "- Density estimation: exercise 1.1" in second
+    assert "- Two chapters." not in second
+    assert "1.2" not in second.split("## What is in it")[0]
