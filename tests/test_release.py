@@ -20,6 +20,7 @@ from test_site import pytestmark  # noqa: F401  Chromium and npm are needed here
 
 from genlab.course.release import staging
 from genlab.course.release.archive import zipped
+from genlab.course.release.cut import release
 from genlab.course.release.notes import notes
 from genlab.course.release.plan import read
 from genlab.course.root import CourseError
@@ -44,6 +45,11 @@ def command(root: Path, out: Path, version: str = "2027.1") -> dict:
 
 def cut(root: Path, out: Path, version: str = "2027.1") -> subprocess.CompletedProcess:
     return subprocess.run(**command(root, out, version), capture_output=True, text=True)
+
+
+def clone(course: Path, folder: Path) -> Path:
+    git(course, "clone", "--quiet", str(course), str(folder / "course"))
+    return folder / "course"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -227,21 +233,19 @@ def test_an_archive_depends_on_its_files_and_the_hour_only(tmp_path):
 
 @pytest.mark.parametrize("version", ["", "a b", "../2027", ".hidden", "x" * 41])
 def test_a_version_is_a_name(course, tmp_path, version):
-    done = cut(course, tmp_path / "dist", version)
-    assert done.returncode == 1
-    assert "such as 2027.1" in done.stderr
+    with pytest.raises(CourseError, match=r"such as 2027\.1"):
+        release(course, version, tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
 
 
-def test_a_changed_checkout_is_refused_and_every_change_is_named(tmp_path):
-    root = small_course(tmp_path)
+def test_a_changed_checkout_is_refused_and_every_change_is_named(course, tmp_path):
+    root = clone(course, tmp_path)
     (root / "book" / "notation.md").write_text("# Other\n")
     (root / "book" / "new page.md").write_text("# New\n")
-    done = cut(root, tmp_path / "dist")
-    assert done.returncode == 1
-    assert "the checkout is not clean" in done.stderr
-    assert "book/notation.md" in done.stderr
-    assert "new page.md" in done.stderr
+    with pytest.raises(CourseError, match="the checkout is not clean") as refusal:
+        release(root, "2027.1", tmp_path / "dist")
+    assert "book/notation.md" in str(refusal.value)
+    assert "new page.md" in str(refusal.value)
     assert not (tmp_path / "dist").exists()
 
 
@@ -249,58 +253,53 @@ def test_a_folder_that_is_no_release_is_never_replaced(course, tmp_path):
     mine = tmp_path / "dist" / "2027.1" / "thesis.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    done = cut(course, tmp_path / "dist")
-    assert done.returncode == 1
-    assert "is not a release" in done.stderr
+    with pytest.raises(CourseError, match="is not a release"):
+        release(course, "2027.1", tmp_path / "dist")
     assert contents(tmp_path) == {"dist/2027.1/thesis.txt": b"mine"}
-
-
-def test_the_package_of_another_checkout_is_refused(course, tmp_path):
-    given = command(course, tmp_path / "dist")
-    del given["env"]["PYTHONPATH"]
-    given["args"][:3] = [Path(sys.executable).with_name("genlab")]
-    done = subprocess.run(**given, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "this genlab is installed from" in done.stderr
-    assert not (tmp_path / "dist").exists()
 
 
 def test_without_a_repository_there_is_no_commit_to_name(course, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(course, root, ignore=shutil.ignore_patterns(".git"))
-    done = cut(root, tmp_path / "dist")
-    assert done.returncode == 1
-    assert "is no git repository" in done.stderr
+    with pytest.raises(CourseError, match="is no git repository"):
+        release(root, "2027.1", tmp_path / "dist")
 
 
 def test_a_package_that_changed_needs_a_version_of_its_own(course, tmp_path):
-    root = tmp_path / "course"
-    git(course, "clone", "--quiet", str(course), str(root))
+    root = clone(course, tmp_path)
     git(root, "tag", "release-2026.2")
     module = root / "genlab" / "laws.py"
     module.write_text(module.read_text() + "# Another line.\n")
     commit(root, "A law is other")
-    done = cut(root, tmp_path / "dist")
-    assert done.returncode == 1
-    assert "genlab/ changed since release-2026.2" in done.stderr
-    assert "Raise __version__" in done.stderr
+    with pytest.raises(CourseError, match=r"genlab/ changed since release-2026\.2.*Raise __ver"):
+        release(root, "2027.1", tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
 
 
 @pytest.mark.parametrize("lost", ["npm", "chromium"])
-def test_what_the_machine_lacks_is_named(course, tmp_path, lost):
+def test_what_the_machine_lacks_is_named(course, tmp_path, monkeypatch, lost):
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ({"git", "npm", "node", "chromium"} - {lost}) | {"sh", "env"}:
+    for tool in {"git", "npm", "node", "chromium"} - {lost}:
         if found := shutil.which(tool):
             (tools / tool).symlink_to(found)
-    given = command(course, tmp_path / "dist")
-    given["env"] |= {"PATH": str(tools)}
-    done = subprocess.run(**given, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert lost in done.stderr.lower()
-    assert "nstall" in done.stderr
+    monkeypatch.setenv("PATH", str(tools))
+    with pytest.raises(CourseError, match=r"(?i)install") as refusal:
+        release(course, "2027.1", tmp_path / "dist")
+    assert lost in str(refusal.value).lower()
     assert not (tmp_path / "dist").exists()
+
+
+def test_the_package_of_another_checkout_is_refused(course, tmp_path):
+    with pytest.raises(CourseError, match="this genlab is installed from"):
+        release(course, "2027.1", tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_the_command_says_why_on_stderr(course, tmp_path):
+    done = cut(course, tmp_path / "dist", "a b")
+    assert done.returncode == 1
+    assert done.stderr.startswith("genlab release: --version must be letters")
 
 
 # --- The release -------------------------------------------------------------------------------
@@ -352,8 +351,7 @@ def test_killed_at_a_random_one_of_fifty_moments(course, released, tmp_path):
     out = tmp_path / "dist"
     shutil.copytree(released.parent, out)
     old = contents(out)
-    root = tmp_path / "course"
-    git(course, "clone", "--quiet", str(course), str(root))
+    root = clone(course, tmp_path)
     (root / "book" / "notation.md").write_text("# Notation\n\nThe model is $\\phat$.\n")
     commit(root, "Another word")
     temporary = tmp_path / "tmp"
@@ -401,8 +399,7 @@ def at_work_in(folder: Path) -> list[str]:
 
 
 def test_a_solution_on_a_page_stops_the_release_and_leaves_nothing(course, tmp_path):
-    root = tmp_path / "course"
-    git(course, "clone", "--quiet", str(course), str(root))
+    root = clone(course, tmp_path)
     page = root / "book" / "notation.md"
     page.write_text("# Notation\n\n`doubled_number_of_density = x + x`\n")
     commit(root, "A slip")
@@ -414,8 +411,7 @@ def test_a_solution_on_a_page_stops_the_release_and_leaves_nothing(course, tmp_p
 
 
 def test_the_notes_name_what_changed_since_the_tag_before(course, tmp_path):
-    root = tmp_path / "course"
-    git(course, "clone", "--quiet", str(course), str(root))
+    root = clone(course, tmp_path)
     when = datetime(2027, 1, 4, tzinfo=UTC)
     first = notes(root, read(root), "2027.1", "abc" * 14, when)
     assert first.startswith("# ")

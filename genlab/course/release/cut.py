@@ -78,11 +78,6 @@ def _ready(root: Path, version: str, place: Path) -> Plan:
             "the checkout is not clean, so a release could not be made again. Commit these, or "
             f"put them away (git stash --include-untracked):\n{changed.rstrip()}"
         )
-    if Path(genlab.__file__).parents[1] != root:
-        raise CourseError(
-            f"this genlab is installed from {Path(genlab.__file__).parents[1]}, not from {root}. "
-            "Run the one of this checkout: .venv/bin/genlab release …"
-        )
     if (old := tag_before(root, version)) and _same_version(root, old):
         raise CourseError(
             f"genlab/ changed since {old}, and its version did not: students could not tell the "
@@ -92,6 +87,11 @@ def _ready(root: Path, version: str, place: Path) -> Plan:
     if not shutil.which("npm"):
         raise CourseError("npm fetches what sets formulas and slides. Install Node.js first.")
     chromium()
+    if Path(genlab.__file__).parents[1] != root:
+        raise CourseError(
+            f"this genlab is installed from {Path(genlab.__file__).parents[1]}, not from {root}. "
+            "Run the one of this checkout: .venv/bin/genlab release …"
+        )
     return read(root)
 
 

@@ -154,10 +154,9 @@ class _Stack:
         lead = self.lead()
         if source and lines(source) <= CODE and self.last.kind != "title":
             self.add("code", *lead, str(source))
-            lead = []
             if lines(source, *printed) <= TOGETHER:
                 self.last.shown += [f'<div class="fragment">{text}</div>' for text in printed]
-                printed = []
+                lead, printed = [], []
         elif source:
             self.last.notes.append(str(source))
         if lines(*printed) > (PRINTED if figures else 0):
