@@ -795,7 +795,7 @@ def test_files_are_fetched_once_for_each_lock(with_lock, monkeypatch):
         assert (target / name / "LICENSE").read_text() == "licence\n"
         assert all((target / name / part).exists() for part in parts)
     assert assets.vendor(with_lock) == ""
-    assert calls.read_text() == "ci --ignore-scripts --no-audit --no-fund\n"
+    assert calls.read_text() == "ci --prefer-offline --ignore-scripts --no-audit --no-fund\n"
     write(target / "left-over.js", "")
     write(with_lock / "book" / "package-lock.json", '{"lockfileVersion": 4}')
     assert assets.vendor(with_lock) == ""

@@ -1,5 +1,6 @@
 """A release: what it refuses, that it appears at once, and that the same commit gives it again."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -206,6 +207,21 @@ def test_a_file_is_no_folder(tmp_path):
     assert contents(tmp_path) == {"dist": b""}
 
 
+def test_a_folder_into_which_nothing_can_be_written_is_refused():
+    with pytest.raises(CourseError, match="cannot be a folder that a release is written into"):
+        staging.scratch(Path("/proc")).__enter__()
+
+
+def test_a_full_disk_is_named_and_other_faults_are_not_hidden(tmp_path):
+    full = f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}"
+    for error in (OSError(errno.ENOSPC, "full"), shutil.Error([("a", "b", full)])):
+        with pytest.raises(CourseError, match="no space is left"), staging.scratch(tmp_path):
+            raise error
+    with pytest.raises(FileNotFoundError), staging.scratch(tmp_path / "other") as (hidden, _):
+        (hidden / "what").read_text()
+    assert os.listdir(tmp_path) == []
+
+
 # --- Archives ----------------------------------------------------------------------------------
 
 
@@ -258,6 +274,51 @@ def test_a_folder_that_is_no_release_is_never_replaced(course, tmp_path):
     assert contents(tmp_path) == {"dist/2027.1/thesis.txt": b"mine"}
 
 
+def test_a_link_in_the_place_of_a_release_is_never_replaced(course, released, tmp_path):
+    (tmp_path / "2027.1").symlink_to(released)
+    with pytest.raises(CourseError, match="is not a release"):
+        release(course, "2027.1", tmp_path)
+
+
+def test_a_release_that_would_make_the_checkout_unclean_is_refused(course):
+    with pytest.raises(CourseError, match=r"lies in the checkout.*--out dist"):
+        release(course, "2027.1", course / "book" / "dist")
+    with pytest.raises(CourseError, match="this genlab is installed from"):  # a later refusal
+        release(course, "2027.1", course / "book" / ".." / "dist")
+
+
+def test_a_shallow_clone_does_not_know_the_release_before(course, tmp_path):
+    root = clone(course, tmp_path)
+    git(root, "tag", "release-2026.2")
+    (root / "book" / "notation.md").write_text("# Notation\n")
+    commit(root, "Less")
+    git(root, "clone", "--quiet", "--depth=1", root.as_uri(), str(tmp_path / "shallow"))
+    with pytest.raises(CourseError, match="git fetch --unshallow --tags"):
+        release(tmp_path / "shallow", "2027.1", tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_a_link_that_leads_out_of_the_repository_is_refused(course, tmp_path):
+    root = clone(course, tmp_path)
+    (root / "mine").symlink_to(tmp_path)
+    commit(root, "A link")
+    done = cut(root, tmp_path / "dist")
+    assert done.returncode == 1
+    assert done.stderr.startswith("genlab release: mine leads out of the repository")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_without_the_files_that_npm_fetches_nothing_is_begun(course, tmp_path):
+    given = command(clone(course, tmp_path), tmp_path / "dist")
+    nowhere = {"cache": tmp_path / "npm", "registry": "http://127.0.0.1:9", "fetch_retries": "0"}
+    given["env"] |= {f"npm_config_{key}": str(value) for key, value in nowhere.items()}
+    done = subprocess.run(**given, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "npm could not fetch MathJax" in done.stderr
+    assert "2/5" not in done.stdout
+    assert not (tmp_path / "dist").exists()
+
+
 def test_without_a_repository_there_is_no_commit_to_name(course, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(course, root, ignore=shutil.ignore_patterns(".git"))
@@ -276,7 +337,7 @@ def test_a_package_that_changed_needs_a_version_of_its_own(course, tmp_path):
     assert not (tmp_path / "dist").exists()
 
 
-@pytest.mark.parametrize("lost", ["npm", "chromium"])
+@pytest.mark.parametrize("lost", ["git", "npm", "chromium"])
 def test_what_the_machine_lacks_is_named(course, tmp_path, monkeypatch, lost):
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -338,12 +399,16 @@ def test_the_archives_hold_what_they_are_for(released):
 def test_the_same_commit_gives_the_same_bytes_elsewhere(course, released, tmp_path):
     elsewhere = tmp_path / "another place"
     git(course, "clone", "--quiet", str(course), str(elsewhere))
-    done = cut(elsewhere, tmp_path / "out")
+    git(elsewhere, "config", "core.autocrlf", "true")
+    given = command(elsewhere, tmp_path / "out")
+    given["env"] |= {"XDG_CONFIG_HOME": str(tmp_path / "home"), "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    done = subprocess.run(**given, umask=0o077, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     again = contents(tmp_path / "out" / "2027.1")
     differ = [name for name, data in contents(released).items() if again[name] != data]
     assert differ == []
     assert git(elsewhere, "status", "--porcelain") == ""
+    assert not (tmp_path / "home" / "chromium").exists()
 
 
 def test_killed_at_a_random_one_of_fifty_moments(course, released, tmp_path):
@@ -430,3 +495,19 @@ def test_the_notes_name_what_changed_since_the_tag_before(course, tmp_path):
     assert "- Density estimation: exercise 1.1" in second
     assert "- Two chapters." not in second
     assert "1.2" not in second.split("## What is in it")[0]
+
+
+def test_the_notes_name_another_selection_and_another_date(course, tmp_path):
+    root = clone(course, tmp_path)
+    plan, when = root / "course.toml", datetime(2027, 1, 4, tzinfo=UTC)
+    chapter = "[chapters.01_density]\n"
+    plan.write_text(chapter)
+    commit(root, "All of it")
+    git(root, "tag", "release-2027.1")
+    plan.write_text(f'{chapter}exercises = ["1.1"]\ndue = 2027-02-12T23:59:00+01:00\n')
+    commit(root, "One of it")
+    said = notes(root, read(root), "2027.2", "abc" * 14, when)
+    due = "Friday 12 February 2027, 23:59 (UTC+01:00)"
+    assert f"- 01_density: due {due}, before at no date" in said
+    assert "- 01_density: the exercises are other than before" in said
+    assert f"| Density estimation | 1.1 | 2 | {due} |" in said

@@ -21,6 +21,9 @@ from urllib.parse import parse_qs, urlsplit
 import nbformat
 import pytest
 from archives import ROOT, Made, course, make
+from bs4 import BeautifulSoup
+from docutils import core
+from myst_parser.docutils_ import Parser
 from nbgrader.nbgraderformat import MetadataValidator
 from packaging.requirements import Requirement
 
@@ -33,6 +36,7 @@ from genlab.course.root import CourseError, chapters
 
 WHEEL = f"genlab-{__version__}-py3-none-any.whl"
 REPOSITORY = "https://github.com/you/genlab-students"
+QUIET = {"report_level": 5}
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +206,11 @@ def test_a_course_without_exercises_is_refused(made, tmp_path):
 
 def test_links_lead_to_the_notebook_and_only_where_they_are_known(online, made):
     for file in online.notebooks:
-        colab, binder, hub = re.findall(r"\]\((https://\S+)\)", sources(file)[0][1])
+        page = core.publish_string(
+            sources(file)[0][1], parser=Parser(), writer_name="html5", settings_overrides=QUIET
+        )
+        links = BeautifulSoup(page, "html.parser").select('a[href^="https:"]')
+        colab, binder, hub = (link["href"] for link in links)
         place = f"exercises/{file.name}"
         assert colab == (
             f"https://colab.research.google.com/github/you/genlab-students/blob/spring/27/{place}"

@@ -48,7 +48,7 @@ def vendor(root: Path, run: Callable = subprocess.run) -> str:
     )
     if npm is None:
         return f"npm is not installed, so MathJax cannot be fetched. {lost}"
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [npm, "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = run(command, cwd=book, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"npm could not fetch MathJax. {lost}\n{done.stderr.strip()[-600:]}"

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -15,8 +14,10 @@ from pathlib import Path
 
 import genlab
 from genlab.course import audit, notebooks, site
+from genlab.course.assets import vendor
 from genlab.course.release import launch
 from genlab.course.release.archive import zipped
+from genlab.course.release.history import git
 from genlab.course.release.instructor import instructor
 from genlab.course.release.manifest import manifest
 from genlab.course.release.notes import notes, tag_before
@@ -28,6 +29,7 @@ from genlab.course.release.staging import publish, scratch
 from genlab.course.release.student import build_wheel, student
 from genlab.course.root import CourseError
 
+_NOT_PUBLIC = shutil.ignore_patterns(".buildinfo", "webpack-macros.html")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,39}")
 
 
@@ -41,8 +43,9 @@ def release(root: Path, version: str, out: Path) -> Path:
     start = time.perf_counter()
     place = out.absolute() / version
     plan = _ready(root, version, place)
-    commit = _git(root, "rev-parse", "HEAD")
-    when = datetime.fromtimestamp(int(_git(root, "log", "-1", "--format=%ct")), UTC)
+    commit = git(root, "rev-parse", "HEAD")
+    seconds = git(root, "log", "-1", "--no-show-signature", "--format=%ct")
+    when = datetime.fromtimestamp(int(seconds), UTC)
     with scratch(out.absolute()) as (hidden, run), _environment(hidden, when):
         course = _staged(root, hidden, run)
         result = hidden / version
@@ -66,19 +69,34 @@ def _ready(root: Path, version: str, place: Path) -> Plan:
         raise CourseError(
             f"--version must be letters, digits and . + -, such as 2027.1; it is {version!r}."
         )
-    if place.exists() and not (place / "manifest.json").is_file():
+    if place.is_symlink() or (place.exists() and not (place / "manifest.json").is_file()):
         raise CourseError(
-            f"{place} is there and is not a release (it has no manifest.json). Name another --out, "
-            "or move it away."
+            f"{place} is there and is not a release (a folder with a manifest.json). Name another "
+            "--out, or move it away."
         )
+    if not shutil.which("git"):
+        raise CourseError("a release is cut from a commit. Install git first.")
     if not (root / ".git").exists():
         raise CourseError(f"a release is cut from a commit, and {root} is no git repository.")
-    if changed := _git(root, "status", "--porcelain", strip=False):
+    if changed := git(root, "status", "--porcelain"):
         raise CourseError(
             "the checkout is not clean, so a release could not be made again. Commit these, or "
-            f"put them away (git stash --include-untracked):\n{changed.rstrip()}"
+            f"put them away (git stash --include-untracked):\n{changed}"
         )
-    if (old := tag_before(root, version)) and _same_version(root, old):
+    if place.resolve().is_relative_to(root) and not git(
+        root, "check-ignore", place.resolve(), otherwise=""
+    ):
+        raise CourseError(
+            f"--out {place.parent} lies in the checkout, which would not be clean any more. Name a "
+            "folder outside, or one that .gitignore names, such as --out dist."
+        )
+    old = tag_before(root, version)
+    if not old and git(root, "rev-parse", "--is-shallow-repository") == "true":
+        raise CourseError(
+            "this clone is shallow, so nobody can say what changed since the last release. Get "
+            "what is missing: git fetch --unshallow --tags"
+        )
+    if old and _same_version(root, old):
         raise CourseError(
             f"genlab/ changed since {old}, and its version did not: students could not tell the "
             f'two packages apart. Raise __version__ = "{genlab.__version__}" in '
@@ -97,9 +115,9 @@ def _ready(root: Path, version: str, place: Path) -> Plan:
 
 def _same_version(root: Path, old: str) -> bool:
     """Whether the package is another than at a tag, under the same version."""
-    there = _git(root, "show", f"{old}:genlab/__init__.py")
+    there = git(root, "show", f"{old}:genlab/__init__.py", otherwise="")
     return (
-        f'"{genlab.__version__}"' in there and _git(root, "diff", old, "HEAD", "--", "genlab") != ""
+        f'"{genlab.__version__}"' in there and git(root, "diff", old, "HEAD", "--", "genlab") != ""
     )
 
 
@@ -107,9 +125,17 @@ def _staged(root: Path, hidden: Path, run: Callable) -> Path:
     """The tree of the commit in a folder of its own, with what was fetched and run before."""
     course = hidden / "course"
     tar = hidden / "course.tar"
-    run(["git", "-C", root, "archive", "--format=tar", "-o", tar, "HEAD"], check=True)
-    with tarfile.open(tar) as archive:
-        archive.extractall(course, filter="data")
+    command = ["git", "-C", root, "-c", "core.autocrlf=false", "-c", "core.eol=lf", "archive"]
+    if run([*command, "--format=tar", "-o", tar, "HEAD"], check=False).returncode:
+        raise CourseError("git did not give the files of the commit; it says above why.")
+    try:
+        with tarfile.open(tar) as archive:
+            archive.extractall(course, filter="data")
+    except tarfile.FilterError as error:
+        raise CourseError(
+            f"{error.tarinfo.name} leads out of the repository, so a release could not be made "
+            "again. Put the file itself there, and commit."
+        ) from error
     tar.unlink()
     # Both are taken only where they fit: by the lock file, and by what each page depends on.
     for lent in ("book/_static/vendor", "_build/.jupyter_cache"):
@@ -121,6 +147,8 @@ def _staged(root: Path, hidden: Path, run: Callable) -> Path:
 def _fill(result: Path, root: Path, course: Path, plan: Plan, version: str, when, run) -> None:
     """Write what everybody may have."""
     result.mkdir()
+    if lost := vendor(course, run):
+        raise CourseError(f"without its fonts and formulas no release is made. {lost}")
     _say("1/5 the selection of course.toml")
     select(course, plan)
     notebooks.check(course)
@@ -152,8 +180,8 @@ def _pack(result: Path, name: str, when: datetime, write: Callable, top: str = "
 
 
 def _public(html: Path, folder: Path) -> None:
-    """The site as a static host takes it, without the notes that Sphinx makes for itself."""
-    shutil.copytree(html, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".buildinfo"))
+    """The site as a static host takes it, without the notes that Sphinx and its theme keep."""
+    shutil.copytree(html, folder, dirs_exist_ok=True, ignore=_NOT_PUBLIC)
     (folder / ".nojekyll").touch()  # GitHub Pages drops folders named _… without it
 
 
@@ -177,13 +205,6 @@ def _environment(hidden: Path, when: datetime) -> Iterator[None]:
         os.environ.clear()
         os.environ |= before
         tempfile.tempdir = None
-
-
-def _git(root: Path, *arguments: str, strip: bool = True) -> str:
-    done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise CourseError(f"git {arguments[0]} says: {done.stderr.strip()}")
-    return done.stdout.strip() if strip else done.stdout
 
 
 def _say(text: str) -> None:

@@ -4,6 +4,7 @@ A notebook is opened in places that nobody prepared. The cell does nothing where
 genlab is; on Colab or a bare JupyterHub it installs the wheel of the release.
 """
 
+from html import escape
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -71,5 +72,7 @@ def _links(plan: Plan, name: str) -> str:
         folder = project.split("/")[-1]
         query = {"repo": plan.repository, "branch": plan.branch}
         query["urlpath"] = f"lab/tree/{folder}/{file}"
-        links.append(f"[JupyterHub]({plan.hub}/hub/user-redirect/git-pull?{urlencode(query)})")
+        address = f"{plan.hub}/hub/user-redirect/git-pull?{urlencode(query)}"
+        # Not in Markdown, where MyST escapes each & twice.
+        links.append(f'<a href="{escape(address)}">JupyterHub</a>')
     return f"Open this notebook in {', '.join(links[:-1])} or {links[-1]}."

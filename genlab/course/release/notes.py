@@ -1,16 +1,16 @@
 """Release notes: what changed for students and instructors since the release before."""
 
-import subprocess
 import tomllib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import nbformat
 
 from genlab.course.exercises import parts
 from genlab.course.layout import chapter_title
-from genlab.course.release.plan import Plan
+from genlab.course.release.history import git
+from genlab.course.release.plan import Plan, in_words
 
 TAG = "release-"
 
@@ -46,14 +46,16 @@ def notes(root: Path, plan: Plan, version: str, commit: str, when: datetime) -> 
 def tag_before(root: Path, version: str) -> str:
     """The tag of the release before, or nothing."""
     own = f"--exclude={TAG}{version}"
-    return _git(root, "describe", "--tags", "--abbrev=0", f"--match={TAG}*", own).strip()
+    return git(root, "describe", "--tags", "--abbrev=0", f"--match={TAG}*", own, otherwise="")
 
 
 def _new_lines(root: Path, old: str) -> list[str]:
     """Entries of CHANGELOG.md that were not there."""
-    was = set(_entries(_git(root, "show", f"{old}:CHANGELOG.md")))
-    now = (root / "CHANGELOG.md").read_text(encoding="utf8")
-    return [entry for entry in _entries(now) if entry not in was]
+    was, now = (
+        _entries(git(root, "show", f"{commit}:CHANGELOG.md", otherwise=""))
+        for commit in (old, "HEAD")
+    )
+    return [entry for entry in now if entry not in was]
 
 
 def _entries(text: str) -> list[str]:
@@ -61,7 +63,7 @@ def _entries(text: str) -> list[str]:
 
 
 def _chapters(root: Path, plan: Plan, old: str) -> list[str]:
-    changed = set(_git(root, "diff", "--name-only", old, "HEAD").splitlines())
+    changed = set(git(root, "diff", "--name-only", old, "HEAD").splitlines())
     lines = []
     for name in plan.chapters:
         slug = name[3:]
@@ -77,7 +79,7 @@ def _chapters(root: Path, plan: Plan, old: str) -> list[str]:
 def _exercises(root: Path, name: str, old: str, chosen: Iterable[str]) -> list[str]:
     """The exercises whose task or check is not what it was."""
     file = f"exercises/{name}.ipynb"
-    text = _git(root, "show", f"{old}:{file}")
+    text = git(root, "show", f"{old}:{file}", otherwise="")
     if not text or not chosen:
         return ["the exercises are new"] if chosen else []
     was, now = (
@@ -93,18 +95,19 @@ def _exercises(root: Path, name: str, old: str, chosen: Iterable[str]) -> list[s
 
 def _dates(root: Path, plan: Plan, old: str) -> list[str]:
     was, now = (
-        tomllib.loads(_git(root, "show", f"{commit}:course.toml")).get("chapters", {})
+        tomllib.loads(git(root, "show", f"{commit}:course.toml", otherwise="")).get("chapters", {})
         for commit in (old, "HEAD")
     )
     lines = [
-        f"{name}: due {chapter.due or 'at no date'}, before {was[name].get('due', 'at no date')}"
+        f"{name}: due {_when(chapter.due)}, before {_when(was[name].get('due'))}"
         for name, chapter in plan.chapters.items()
         if name in was and was[name].get("due") != chapter.due
     ]
     lines += [
-        f"{name}: the points are other than before"
+        f"{name}: the {key} are other than before"
         for name in plan.chapters
-        if name in was and was[name].get("points") != now.get(name, {}).get("points")
+        for key in ("exercises", "points")
+        if name in was and was[name].get(key) != now.get(name, {}).get(key)
     ]
     lines += [f"{name} is new in the course" for name in plan.chapters if was and name not in was]
     return lines + [f"{name} is no longer in it" for name in was if name not in plan.chapters]
@@ -113,18 +116,16 @@ def _dates(root: Path, plan: Plan, old: str) -> list[str]:
 def _contents(root: Path, plan: Plan) -> str:
     rows = [
         f"| {chapter_title(root, name[3:])} | {', '.join(chapter.points) or 'none'} "
-        f"| {sum(chapter.points.values())} | {chapter.due or '—'} |"
+        f"| {sum(chapter.points.values())} | {_when(chapter.due)} |"
         for name, chapter in plan.chapters.items()
     ]
     head = ["| chapter | exercises | points | due |", "|---|---|---|---|"]
     return "\n".join(["## What is in it", "", *head, *rows])
 
 
+def _when(due: date | datetime | None) -> str:
+    return in_words(due) if due else "at no date"
+
+
 def _list(lines: list[str], otherwise: str) -> str:
     return "\n".join(f"- {line}" for line in lines) or otherwise
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """What git says, or nothing where it knows nothing of it."""
-    command = ["git", "-C", root, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

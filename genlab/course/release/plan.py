@@ -15,10 +15,12 @@ from genlab.course.exercises import Exercise, lost, parts
 from genlab.course.notebooks import read as read_source
 from genlab.course.root import CourseError
 
+# Some letters and no control character, which XML cannot hold.
+_LINE = r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]*"
 # For each text at the top of the file: what it must match, what that is, an example.
 TEXTS = {
-    "title": (r".*\S.*", "the name of the course in one line", "Generative models"),
-    "term": (r".*\S.*", "the term in one line", "Spring 2027"),
+    "title": (_LINE, "the name of the course in one line", "Generative models"),
+    "term": (_LINE, "the term in one line", "Spring 2027"),
     "repository": (
         r"https://github\.com/[\w.-]+/[\w.-]+(?<!\.git)",
         "the address of a repository, https://github.com/OWNER/NAME",
@@ -26,8 +28,8 @@ TEXTS = {
     ),
     "branch": (r"[\w.][\w./-]*", "the name of a branch", "main"),
     "hub": (
-        r"https://[\w.-]+(:\d+)?(/[\w.~/-]*)?(?<!/)",
-        "the https address of a JupyterHub, without a slash at its end",
+        r"https://[\w.-]+(:\d+)?(/[\w.~/-]*)?(?<!/)(?<!/hub)",
+        "the https address of a JupyterHub, without a slash or /hub at its end",
         "https://hub.example.edu",
     ),
 }
@@ -65,9 +67,9 @@ def read(root: Path) -> Plan:
     path = root / "course.toml"
     names = pages(root)
     try:
-        text = path.read_text(encoding="utf8") if path.is_file() else None
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else None
         given = {"chapters": {n: {} for n in names}} if text is None else tomllib.loads(text)
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (ValueError, OSError) as error:  # not TOML, not UTF-8, not a file
         raise CourseError(f"course.toml: expected TOML in UTF-8, but: {error}.") from error
     _known_keys("", given, (*TEXTS, "chapters"))
     default = dict.fromkeys(TEXTS, "") | {"branch": "main"}

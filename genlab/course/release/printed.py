@@ -93,7 +93,7 @@ def _print(browser: str, page: Path, run: Callable) -> bytes:
         pdf = Path(scratch) / "book.pdf"
         command = [browser, *_FLAGS, f"--user-data-dir={scratch}", f"--print-to-pdf={pdf}"]
         # Chromium makes a socket there, and the path of a socket has room for 107 letters only.
-        env = os.environ | {"TMPDIR": "."}
+        env = os.environ | {"TMPDIR": ".", "XDG_CONFIG_HOME": scratch, "XDG_CACHE_HOME": scratch}
         command.append(page.as_uri())
         done = run(command, cwd=scratch, env=env, capture_output=True, text=True, check=False)
         if done.returncode or not pdf.is_file():

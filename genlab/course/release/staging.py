@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from genlab.course.root import CourseError
@@ -47,7 +47,8 @@ def scratch(out: Path) -> Iterator[tuple[Path, Callable]]:
     """A hidden folder in ``out``, and a ``subprocess.run`` whose children end with this process.
 
     Raises:
-        CourseError: ``out`` cannot be a folder, or another release is being written into it.
+        CourseError: ``out`` cannot be a folder that a release is written into, or another one is
+            being written into it; its disk is full.
     """
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     folder = out / f"{HIDDEN}{os.getpid()}"
@@ -56,25 +57,36 @@ def scratch(out: Path) -> Iterator[tuple[Path, Callable]]:
         stdin=subprocess.PIPE,
         process_group=0,
     )
+    held = ExitStack()  # to the end of the sweeper, so that the next does not meet it
     try:
         try:
             out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CourseError(f"--out {out} cannot be a folder: {error}") from error
-        lock = os.open(out, os.O_RDONLY)
-        try:
+            lock = os.open(out, os.O_RDONLY)
+            held.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in out.glob(f"{HIDDEN}*"):  # by a machine that went down: nobody else is here
+                shutil.rmtree(left)
+            folder.mkdir()
         except BlockingIOError:
             raise CourseError(
                 f"another release is being written into {out}. Wait for it, or name another --out."
             ) from None
-        for left in out.glob(f"{HIDDEN}*"):  # by a machine that went down: nobody else is here
-            shutil.rmtree(left)
-        folder.mkdir()
-        yield folder, functools.partial(subprocess.run, process_group=sweeper.pid)
+        except OSError as error:
+            raise CourseError(
+                f"--out {out} cannot be a folder that a release is written into: {error}"
+            ) from error
+        try:
+            yield folder, functools.partial(subprocess.run, process_group=sweeper.pid)
+        except OSError as error:
+            if f"[Errno {errno.ENOSPC}]" in str(error):  # of one file, or among those of a folder
+                raise CourseError(
+                    f"no space is left on the disk of {out}. Make some, or name another --out."
+                ) from error
+            raise
     finally:
         sweeper.stdin.close()
         sweeper.wait()
+        held.close()
 
 
 def publish(new: Path, place: Path) -> None:
