@@ -324,7 +324,7 @@ def alive(pid: int) -> bool:
 
 
 def test_jupyter_book_finds_every_page_in_the_cache(course, capfd, monkeypatch):
-    monkeypatch.setattr(site, "vendor", lambda root: "")
+    monkeypatch.setattr(site, "vendor", lambda root, _: "")
     shutil.copy(ROOT / "book" / "references.bib", course / "book")
     shutil.copytree(
         ROOT / "book" / "_static",
