@@ -278,6 +278,15 @@ def git(root: Path, *arguments: str) -> str:
     ).stdout
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
 def write(root: Path, name: str, text: str) -> None:
     """Write a file of the course, without the indentation of the test."""
     (root / name).write_text(dedent(text).lstrip("\n"), encoding="utf8")

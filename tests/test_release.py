@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from small import commit, git, small_course
+from small import commit, contents, git, small_course
 from test_site import pytestmark  # noqa: F401  Chromium and npm are needed here too
 
 from genlab.course.release import staging
@@ -51,15 +51,6 @@ def cut(root: Path, out: Path, version: str = "2027.1") -> subprocess.CompletedP
 def clone(course: Path, folder: Path) -> Path:
     git(course, "clone", "--quiet", str(course), str(folder / "course"))
     return folder / "course"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too."""
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
-from small import small_course
+from small import contents, small_course
 
 from genlab.course import exercises, notebooks, pictures, registry
 from genlab.course.release.links import Gone, called, unlinked
@@ -40,14 +40,6 @@ def chosen(text: str, root: Path) -> None:
     """Select what the text says."""
     (root / "course.toml").write_text(text, encoding="utf8")
     select(root, read(root))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

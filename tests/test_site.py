@@ -13,21 +13,13 @@ from statistics import median
 import pytest
 from playwright.sync_api import sync_playwright
 
+from genlab.course.doctor import BROWSERS
+from genlab.course.release.printed import ALONE
 from genlab.course.release.slides import slides
 from genlab.course.site import build
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
+CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None or shutil.which("npm") is None,
@@ -57,7 +49,7 @@ def site() -> str:
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ALONE)
         yield chromium
         chromium.close()
 

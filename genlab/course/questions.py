@@ -153,4 +153,5 @@ class Syntax(Directive):
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
+    # docutils reads it from the class.
     option_spec = {"name": _name, "answer": _number, "tolerance": _number}  # noqa: RUF012

@@ -1,6 +1,7 @@
 """Densities in the plane that play the truth: each samples, and knows its exact density."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,15 +59,15 @@ class Annulus:
         return x.new_full((len(x),), -math.log(area)).masked_fill(~inside, -math.inf)
 
 
-class _Gaussians:
+class _Gaussians(ABC):
     """Equally likely isotropic Gaussians; a subclass says where their centres are."""
 
     scale: float
 
     @property
+    @abstractmethod
     def centres(self) -> Tensor:
         """The centres of the Gaussians, shape (K, 2), float64."""
-        raise NotImplementedError
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n`` points, shape (n, 2): a centre at random, then Gaussian noise."""
@@ -166,7 +167,7 @@ class Grid(_Gaussians):
         return self.spacing * torch.cartesian_prod(steps, steps)
 
 
-class _Tube:
+class _Tube(ABC):
     r"""Gaussian noise around a curve; a subclass says which curve.
 
     .. math:: x = c(u) + \sigma\varepsilon,\quad u \sim U[0, 1],\ \varepsilon \sim N(0, I),
@@ -182,14 +183,14 @@ class _Tube:
 
     noise: float
 
+    @abstractmethod
     def curve(self, u: Tensor) -> Tensor:
         """The points c(u), shape (n, 2), of ``u`` in [0, 1], shape (n,)."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _length(self) -> float:
         """An upper bound of the length of c'(u)."""
-        raise NotImplementedError
 
     def _check_noise(self) -> None:
         positive(self.noise, "noise")

@@ -20,8 +20,8 @@ from genlab.course.doctor import BROWSERS
 from genlab.course.release.onepage import one_page
 from genlab.course.root import CourseError
 
-_FLAGS = (
-    "--headless",
+# Chromium by itself: no graphics card, no other process's sandbox, no talk with its makers.
+ALONE = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -29,6 +29,10 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--disable-quic",
+)
+_FLAGS = (
+    "--headless",
+    *ALONE,
     "--no-pdf-header-footer",
     "--generate-pdf-document-outline",
     # Of the page's own clock, which stands still while a script or a file is awaited.
