@@ -91,8 +91,11 @@ def peak_memory() -> int:
 
 
 def show(result: dict) -> None:
-    """Print the medians, the ratios, the errors and the targets of one measurement."""
-    setting = ", ".join(f"{key} = {value:.6g}" for key, value in result["setting"].items())
+    """Print the medians, the ratios, the errors, what was published, and the targets."""
+    setting = ", ".join(
+        f"{key} = {value if isinstance(value, str) else f'{value:.6g}'}"
+        for key, value in result["setting"].items()
+    )
     print(f"\n{result['what']}: {setting}")
     for name, times in result.get("seconds", {}).items():
         line = f"  {name:<28} cpu {times['median_cpu']:9.4f} s  wall {times['median_wall']:9.4f} s"
@@ -101,6 +104,8 @@ def show(result: dict) -> None:
         print(line)
     for name, errors in result.get("max_abs_error", {}).items():
         print(f"  error of {name}: " + ", ".join(f"{p} {e:.1e}" for p, e in errors.items()))
+    for p in result.get("published", []):
+        print("  {what}: {here:.2f}; published {published:.2f} ({source})".format(**p))
     for t in result["targets"]:
         sign = f">= {t['at_least']:.3g}" if "at_least" in t else f"<= {t['at_most']:.3g}"
         print(

@@ -48,6 +48,16 @@ from genlab.models import (
     sample_size,
     training_data,
 )
+from genlab.nets import MLP
+from genlab.variational import (
+    IWAE,
+    NVIL,
+    VAE,
+    BernoulliDecoder,
+    BernoulliEncoder,
+    GaussianDecoder,
+    GaussianEncoder,
+)
 
 # A model is in the catalogue once its module is imported.
 for module in pkgutil.walk_packages(genlab.__path__, "genlab."):
@@ -104,6 +114,15 @@ def coins(mean: Tensor) -> LatentVariableModel:
     return LatentVariableModel(prior, lambda z: Independent(Bernoulli(probs[z]), 1))
 
 
+def coder(
+    x: Tensor, model: type[VAE], encoder: type, decoder: type, outputs: int = 2, **options: int
+) -> VAE:
+    """One latent number, and networks with random weights in the dtype of the data."""
+    g, d = seeded(5), x.shape[1]
+    pair = encoder(MLP(d, outputs, (8,), generator=g)), decoder(MLP(1, d, (8,), generator=g))
+    return model(*pair, 1, **options).to(x.dtype)
+
+
 _G = torch.Generator().manual_seed(7)
 _SIDE = torch.randint(2, (60,), generator=_G).double()
 LINE = 0.6 * torch.randn(60, dtype=torch.float64, generator=_G) + 3 * _SIDE - 1.5
@@ -154,6 +173,7 @@ EXAMPLES: dict[str, list[Example]] = {
         on_line(lambda x: Histogram("loo").fit(x), 4),
         in_plane(lambda x: Histogram([7, 4], (-4.5, 4.5)).fit(x), 5),
     ],
+    "IWAE": [Example(lambda x: coder(x, IWAE, GaussianEncoder, BernoulliDecoder, k=5), BITS * 1.0)],
     "IndependentBernoulli": [
         Example(lambda x: IndependentBernoulli().fit(x), BITS, support=STATES)
     ],
@@ -172,6 +192,7 @@ EXAMPLES: dict[str, list[Example]] = {
         on_line(lambda x: linear_decoder(x.mean()), 16),
         Example(lambda x: coins(x.double().mean(0)), BITS, support=STATES),
     ],
+    "NVIL": [Example(lambda x: coder(x, NVIL, BernoulliEncoder, BernoulliDecoder, 1), BITS * 1.0)],
     "PCASampler": [
         Example(lambda x: PCASampler(KDE("scott"), dim=2).fit(x), SPACE),
         Example(lambda x: PCASampler(Gaussian(), dim=1).fit(x), PLANE),
@@ -179,6 +200,10 @@ EXAMPLES: dict[str, list[Example]] = {
     "ProbabilisticPCA": [
         in_plane(lambda x: ProbabilisticPCA(1).fit(x), 12),
         in_plane(lambda x: ProbabilisticPCA(1, "em").fit(x, generator=seeded(3)), 12),
+    ],
+    "VAE": [
+        Example(lambda x: coder(x, VAE, GaussianEncoder, BernoulliDecoder), BITS * 1.0),
+        Example(lambda x: coder(x, VAE, GaussianEncoder, GaussianDecoder), PLANE),
     ],
 }
 

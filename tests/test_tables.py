@@ -303,6 +303,10 @@ def test_measured_figures_are_those_of_the_files(root):
                 for name, found in m.get(key, {}).items():
                     values = found.values() if isinstance(found, dict) else [found]
                     expected.append((name, [[value] for value in values]))
+            for p in m.get("published", []):
+                expected.append((p["what"], [[p["here"]], [p["published"]]]))
+            for name, values in m.get("repetitions", {}).items():
+                expected.append((name, [[sum(values) / len(values)], values]))
             for target in m["targets"]:
                 limit = target.get("at_least", target.get("at_most"))
                 expected.append((target["what"], [[target["value"]], [limit]]))
@@ -316,9 +320,10 @@ def test_measured_figures_are_those_of_the_files(root):
         assert len(printed) >= len(expected)
 
 
-def test_a_limit_that_was_missed_is_said(small):
+def measured_page(root: Path, family: str, *measurements: dict) -> nodes.section:
+    """The section of one record, taken on a machine of wood."""
     record = {
-        "family": "speed",
+        "family": family,
         "date": "2026-01-02T03:04:05+00:00",
         "commit": "0123456789abcdef",
         "changed": [],
@@ -329,18 +334,25 @@ def test_a_limit_that_was_missed_is_said(small):
         "threads": ["torch 1", "torch 1"],
         "vector_instructions": "none",
         "versions": {"genlab": "0.1"},
-        "measurements": [
-            {
-                "what": "adding",
-                "setting": {"n": 1000, "h": 0.158489},
-                "peak_bytes": 2500000,
-                "score": {"ours": -1.5, "theirs": -2},
-                "targets": [{"what": "bytes", "value": 2.5e6, "at_most": 1e6, "met": False}],
-            }
-        ],
+        "measurements": measurements,
     }
-    write(small / "benchmarks" / "results" / "speed.json", json.dumps(record))
-    (page,) = measured.measured(small)
+    write(root / "benchmarks" / "results" / "record.json", json.dumps(record))
+    (page,) = measured.measured(root)
+    return page
+
+
+def test_a_limit_that_was_missed_is_said(small):
+    page = measured_page(
+        small,
+        "speed",
+        {
+            "what": "adding",
+            "setting": {"n": 1000, "h": 0.158489},
+            "peak_bytes": 2500000,
+            "score": {"ours": -1.5, "theirs": -2},
+            "targets": [{"what": "bytes", "value": 2.5e6, "at_most": 1e6, "met": False}],
+        },
+    )
     assert rows([page]) == [
         ["peak bytes", "2.50 MB"],
         ["score, ours", "-1.50"],
@@ -350,6 +362,29 @@ def test_a_limit_that_was_missed_is_said(small):
     assert "Date: 2 January 2026, 03:04 UTC" in page.astext()
     assert "Commit: 0123456789\n" in page.astext()
     assert "Setting: n = 1,000; h = 0.158489." in page.astext()
+
+
+def test_what_was_published_stands_beside_what_was_reached(small):
+    page = measured_page(
+        small,
+        "published: VAE",
+        {
+            "what": "digits",
+            "setting": {"binarisation": "fixed", "k": 5},
+            "published": [
+                {"what": "nats an image", "here": 88.123, "published": 86.76, "source": "A 1999"}
+            ],
+            "repetitions": {"nats": [88.0, 88.246], "CPU seconds": [2.0, 4.0]},
+            "targets": [],
+        },
+    )
+    assert rows([page]) == [
+        ["nats an image", "88.12", "86.76", "A 1999"],
+        ["nats", "88.12", "88.00, 88.25"],
+        ["CPU seconds", "3.00 s", "2.00 s, 4.00 s"],
+    ]
+    assert "Setting: binarisation = fixed; k = 5." in page.astext()
+    assert page[0].astext() == "Published: VAE"
 
 
 @pytest.mark.parametrize(

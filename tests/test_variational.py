@@ -72,8 +72,8 @@ def linear_gaussian(x):
 # --- Bounds ------------------------------------------------------------------------------------
 
 
-# proves: thm-elbo-forms
-# covers: S0-44, S4-16
+@pytest.mark.proves("thm-elbo-forms")
+@pytest.mark.covers("S0-44", "S4-16")
 def test_every_line_of_the_derivation_has_the_same_value(g):
     likelihood, prior = dirichlet(1000, 6, g=g).log() - 2, dirichlet(1000, 6, g=g)
     q = dirichlet(1000, 6, g=g)
@@ -88,7 +88,7 @@ def test_every_line_of_the_derivation_has_the_same_value(g):
     laws.bounds_from_below(at_posterior.regularised, log_p, touching=True, tolerance=1e-10)
 
 
-# proves: thm-elbo-forms
+@pytest.mark.proves("thm-elbo-forms")
 def test_the_forms_agree_where_q_or_the_likelihood_is_zero():
     likelihood, prior = numbers(0.5, 0.2, 0.0).log(), numbers(0.25, 0.5, 0.25)
     inside = elbo_forms(likelihood, prior, numbers(0.4, 0.6, 0.0))
@@ -98,7 +98,7 @@ def test_the_forms_agree_where_q_or_the_likelihood_is_zero():
     assert [float(line) for line in outside] == [-math.inf] * 6
 
 
-# covers: S0-25, S0-26, S0-27
+@pytest.mark.covers("S0-25", "S0-26", "S0-27")
 def test_the_gap_is_the_divergence_from_the_posterior(g):
     log_joint, q = dirichlet(500, 5, g=g).log() - 1, dirichlet(500, 5, g=g)
     best = posterior(log_joint)
@@ -108,7 +108,7 @@ def test_the_gap_is_the_divergence_from_the_posterior(g):
     assert gap(log_joint, best).abs().max() < 1e-12
 
 
-# covers: E25, S4-16
+@pytest.mark.covers("E25", "S4-16")
 def test_with_plus_kl_the_bound_is_none_for_most_q():
     # The model and the draws of the check in errata.md, in its order.
     rng = np.random.default_rng(0)
@@ -128,7 +128,7 @@ def test_with_plus_kl_the_bound_is_none_for_most_q():
     assert int((right > log_p).sum()) == 0
 
 
-# covers: E26
+@pytest.mark.covers("E26")
 def test_with_the_joint_in_front_of_the_kl_the_prior_counts_twice(g):
     likelihood, prior = dirichlet(5, g=g).log(), dirichlet(5, g=g)
     value = lambda q: (q * (likelihood + prior.log())).sum(-1) - kl(q, prior.expand_as(q))
@@ -140,7 +140,7 @@ def test_with_the_joint_in_front_of_the_kl_the_prior_counts_twice(g):
     assert value(twice) - value(posterior(likelihood + prior.log())) > 1e-3
 
 
-# covers: S0-47
+@pytest.mark.covers("S0-47")
 def test_one_draw_of_the_bound_is_unbiased_and_may_lie_above(g):
     x = numbers(0.7)
     log_joint, log_p, exact = linear_gaussian(x)
@@ -154,7 +154,7 @@ def test_one_draw_of_the_bound_is_unbiased_and_may_lie_above(g):
     assert (draws > log_p).double().mean() > 0.2
 
 
-# covers: S0-25, S0-26
+@pytest.mark.covers("S0-25", "S0-26")
 def test_the_bound_is_exact_at_the_posterior_with_one_draw(g):
     x = randn(40, g=g)
     log_joint, log_p, exact = linear_gaussian(x)
@@ -194,7 +194,7 @@ def test_draws_carry_a_gradient_where_they_can(g):
     assert not draw(Categorical(logits=logits), 4, generator=g).requires_grad
 
 
-# covers: S3-14
+@pytest.mark.covers("S3-14")
 def test_on_small_images_the_chain_rule_is_exact_and_the_bound_is_not(g):
     # Images of 3 by 3 bits under a mixture of eight codes, all 512 of them enumerated.
     images = torch.cartesian_prod(*[numbers(0, 1)] * 9)
@@ -220,7 +220,7 @@ def test_on_small_images_the_chain_rule_is_exact_and_the_bound_is_not(g):
     assert torch.allclose(log_p - bound, kl(q, model.posterior(images)), atol=1e-10)
 
 
-# covers: S4-30, E40
+@pytest.mark.covers("S4-30", "E40")
 def test_the_direction_of_the_divergence_does_not_blur(g):
     # Data at -1 and 1, both fits by maximum likelihood: the same forward KL.
     x = torch.where(torch.rand(4000, dtype=DOUBLE, generator=g) < 0.5, -1.0, 1.0)
@@ -233,7 +233,7 @@ def test_the_direction_of_the_divergence_does_not_blur(g):
     assert float(two.weights @ cdf.diff(dim=0)[0]) < 1e-15
 
 
-# proves: thm-importance-bound
+@pytest.mark.proves("thm-importance-bound")
 def test_the_mean_of_the_importance_bound_rises_with_k_to_the_evidence(g):
     # Exactly, over all K^k sequences of draws.
     log_joint, q = dirichlet(3, g=g).log() - 1, dirichlet(3, g=g)
@@ -251,8 +251,8 @@ def test_the_mean_of_the_importance_bound_rises_with_k_to_the_evidence(g):
     assert log_p - means[-1] < 0.3 * (log_p - means[0])
 
 
-# proves: prop-naive-evidence
-# covers: S0-42
+@pytest.mark.proves("prop-naive-evidence")
+@pytest.mark.covers("S0-42")
 def test_the_naive_evidence_is_unbiased_and_its_logarithm_too_low(g):
     x, prior = numbers(-1.0, 0.5, 3.0), Normal(numbers(0.0)[0], 1.0)
     log_likelihood = lambda z: Normal(z[:, None], 1.0).log_prob(x)
@@ -265,7 +265,8 @@ def test_the_naive_evidence_is_unbiased_and_its_logarithm_too_low(g):
         assert estimate.mean() + 4 * estimate.std() / 4000**0.5 < log_p
 
 
-# covers: S0-42, E43
+@pytest.mark.proves("prop-naive-evidence")
+@pytest.mark.covers("S0-42", "E43")
 def test_the_spread_of_the_naive_evidence_explodes_with_the_dimension(g):
     # x = (1, …, 1), z ~ N(0, I), x | z ~ N(z, 0.1 I): var w = E w² - p², both normal integrals.
     def relative(d: int, n: int = 500) -> float:
@@ -292,7 +293,7 @@ def test_the_spread_of_the_naive_evidence_explodes_with_the_dimension(g):
     assert spread[16][1] < -20
 
 
-# covers: S0-43
+@pytest.mark.covers("S0-43")
 def test_draws_from_a_good_q_estimate_the_evidence_with_far_less_variance(g):
     one = torch.ones(4, dtype=DOUBLE)
     prior = Independent(Normal(0 * one, 1.0), 1)
@@ -307,8 +308,8 @@ def test_draws_from_a_good_q_estimate_the_evidence_with_far_less_variance(g):
     assert naive.var() / seen.var() > 50
 
 
-# proves: prop-elbo-surgery
-# covers: S3-21, E39
+@pytest.mark.proves("prop-elbo-surgery")
+@pytest.mark.covers("S3-21", "E39")
 def test_the_mean_kl_is_the_information_plus_the_kl_of_the_aggregate(g):
     posteriors, prior = dirichlet(30, 4, g=g), dirichlet(4, g=g)
     parts = elbo_surgery(posteriors, prior)
@@ -355,7 +356,7 @@ def test_impossible_examples_have_the_bound_minus_infinity():
     assert importance_bound(weights).tolist() == pytest.approx([-math.inf, -math.log(2)])
 
 
-# covers: S0-38
+@pytest.mark.covers("S0-38")
 def test_gibbs_draws_estimate_a_posterior_whose_sum_has_1024_terms(g):
     # Ten causes of one effect: the evidence sums over 2^10 states, Gibbs sampling over none.
     h = 10
@@ -389,8 +390,8 @@ def joined(mean, scale):
     return MultivariateNormal(mean, scale_tril=scale.diag())
 
 
-# proves: prop-mean-field-gaussian
-# covers: S0-40
+@pytest.mark.proves("prop-mean-field-gaussian")
+@pytest.mark.covers("S0-40")
 def test_no_factorised_law_is_nearer_than_the_diagonal_of_the_precision(g):
     p = correlated(5, g)
     q = mean_field(p)
@@ -407,8 +408,8 @@ def test_no_factorised_law_is_nearer_than_the_diagonal_of_the_precision(g):
         assert kl_divergence(other, p) > least
 
 
-# proves: prop-mean-field-gaussian
-# covers: S0-40
+@pytest.mark.proves("prop-mean-field-gaussian")
+@pytest.mark.covers("S0-40")
 def test_the_other_direction_takes_the_margins_which_are_wider(g):
     p = correlated(4, g)
     q = margins(p)
@@ -422,8 +423,8 @@ def test_the_other_direction_takes_the_margins_which_are_wider(g):
     assert torch.allclose(mean_field(alone).variance, margins(alone).variance)
 
 
-# proves: thm-coordinate-ascent
-# covers: S0-40, S4-18
+@pytest.mark.proves("thm-coordinate-ascent")
+@pytest.mark.covers("S0-40", "S4-18")
 def test_coordinate_ascent_climbs_the_bound_to_the_closed_form(g):
     p = correlated(4, g)
     start = p.loc + 3 * randn(4, g=g)
@@ -440,7 +441,7 @@ def test_coordinate_ascent_climbs_the_bound_to_the_closed_form(g):
     assert len(history) == len(means) == 1 + 4 * 200
 
 
-# covers: S0-40
+@pytest.mark.covers("S0-40")
 def test_each_update_is_the_best_factor_for_the_others():
     p = MultivariateNormal(numbers(1.0, -1.0), torch.tensor([[2.0, 1.2], [1.2, 1.0]]).double())
     first = float(coordinate_ascent(p, numbers(0.0, 1.0), 1).means[1, 0])
@@ -504,8 +505,8 @@ def variance_is(terms: torch.Tensor, truth: float) -> None:
     laws.unbiased((terms - terms.mean()).square(), truth)
 
 
-# proves: thm-score-gradient
-# covers: S0-49, S3-20, S4-22, S4-28, E38
+@pytest.mark.proves("thm-score-gradient")
+@pytest.mark.covers("S0-49", "S3-20", "S4-22", "S4-28", "E38")
 def test_both_gradients_of_a_quadratic_are_unbiased(g):
     # E z² = μ² + e^{2s}, so the gradient is (2μ, 2e^{2s}).
     phi = numbers(0.7, -0.3)
@@ -517,8 +518,8 @@ def test_both_gradients_of_a_quadratic_are_unbiased(g):
             laws.unbiased(column, value)
 
 
-# proves: thm-score-gradient
-# covers: S4-22, E30
+@pytest.mark.proves("thm-score-gradient")
+@pytest.mark.covers("S4-22", "E30")
 def test_the_score_gradient_of_a_finite_law_is_that_of_the_sum(g):
     phi, table = randn(4, g=g), randn(4, g=g)
     leaf = phi.clone().requires_grad_()
@@ -533,7 +534,7 @@ def test_the_score_gradient_of_a_finite_law_is_that_of_the_sum(g):
     assert ((q * table * q) @ score - truth).abs().max() > 0.05
 
 
-# covers: S4-23, E30
+@pytest.mark.covers("S4-23", "E30")
 def test_one_cannot_stop_at_the_gradient_of_the_density(g):
     # E_q[f ∇q] in place of E_q[f ∇ log q]: for z² under N(μ, 1) it is μ/(2√π), not 2μ.
     z = draw(Normal(numbers(0.7)[0], 1.0), 200_000, generator=g)
@@ -546,8 +547,8 @@ def test_one_cannot_stop_at_the_gradient_of_the_density(g):
     laws.unbiased(stopped / density, 1.4)
 
 
-# proves: prop-score-conditions
-# covers: S4-22, E36
+@pytest.mark.proves("prop-score-conditions")
+@pytest.mark.covers("S4-22", "E36")
 def test_the_score_gradient_is_wrong_where_the_support_moves(g):
     # E z = θ/2 under U(0, θ): the slope is 1/2, and the trick gives E[z · (-1/θ)] = -1/2.
     def law(phi):
@@ -561,8 +562,8 @@ def test_the_score_gradient_is_wrong_where_the_support_moves(g):
     laws.unbiased(pathwise[:, 0], 0.5)
 
 
-# proves: prop-pathwise-conditions
-# covers: E37
+@pytest.mark.proves("prop-pathwise-conditions")
+@pytest.mark.covers("E37")
 def test_the_pathwise_gradient_is_wrong_where_f_jumps(g):
     # E 1[z > 0] under N(μ, 1) has slope φ(μ); along the path the step is flat.
     step = lambda z: (z > 0) + 0 * z
@@ -572,8 +573,8 @@ def test_the_pathwise_gradient_is_wrong_where_f_jumps(g):
     assert torch.equal(pathwise, torch.zeros(2000, 1, dtype=DOUBLE))
 
 
-# proves: prop-sine-variances
-# covers: S4-28, E37
+@pytest.mark.proves("prop-sine-variances")
+@pytest.mark.covers("S4-28", "E37")
 @pytest.mark.parametrize(
     ("omega", "pathwise", "score"),
     [(0.5, 0.011, 0.328), (1.0, 0.296, 0.319), (2.0, 1.997, 0.495), (8.0, 32.0, 0.5)],
@@ -594,8 +595,8 @@ def test_reparameterisation_wins_on_a_slow_sine_and_loses_on_a_fast_one(omega, p
         variance_is(terms[:, 0], variance)
 
 
-# proves: prop-square-variances
-# covers: S3-20, S4-24, E38
+@pytest.mark.proves("prop-square-variances")
+@pytest.mark.covers("S3-20", "S4-24", "E38")
 def test_the_variance_of_the_score_gradient_grows_with_the_dimension(g):
     norm = lambda z: z.square().sum(-1)
     for d in (1, 3, 20):
@@ -622,8 +623,8 @@ def test_the_variance_of_the_score_gradient_grows_with_the_dimension(g):
     assert square_variances(torch.zeros(1000)).baseline == 2004
 
 
-# proves: prop-optimal-baseline
-# covers: S4-24, S4-29
+@pytest.mark.proves("prop-optimal-baseline")
+@pytest.mark.covers("S4-24", "S4-29")
 def test_the_variance_is_a_parabola_in_the_baseline_with_its_least_value_at_the_optimum(g):
     # Exactly, on a finite law, for every parameter.
     phi, table = randn(5, g=g), 3 + randn(5, g=g)
@@ -651,7 +652,7 @@ def test_the_variance_is_a_parabola_in_the_baseline_with_its_least_value_at_the_
         variance_is(column, float(variance))
 
 
-# covers: S4-29
+@pytest.mark.covers("S4-29")
 def test_a_baseline_that_has_seen_the_draw_is_biased(g):
     # Two draws and the baseline from the same two: the mean is off. From two others it is not.
     def estimates(z, pilot):
@@ -725,8 +726,8 @@ def two_blobs(n: int, g: torch.Generator, apart: float = 4.0) -> torch.Tensor:
     return x
 
 
-# proves: prop-monte-carlo-em
-# covers: S0-39
+@pytest.mark.proves("prop-monte-carlo-em")
+@pytest.mark.covers("S0-39")
 def test_monte_carlo_em_moves_about_the_estimate_of_em(g):
     x = two_blobs(150, g)
     start = x[[0, -1]]
@@ -744,8 +745,8 @@ def test_monte_carlo_em_moves_about_the_estimate_of_em(g):
             assert estimate.std() > 1e-5  # each run by itself is not there
 
 
-# proves: prop-monte-carlo-em
-# covers: S0-39
+@pytest.mark.proves("prop-monte-carlo-em")
+@pytest.mark.covers("S0-39")
 def test_its_distance_from_em_falls_like_one_over_the_root_of_the_draws(g):
     x = two_blobs(150, g)
     exact = GaussianMixture(2, tol=1e-12, max_iterations=5000).fit(x, start=x[[0, -1]])
@@ -760,7 +761,7 @@ def test_its_distance_from_em_falls_like_one_over_the_root_of_the_draws(g):
     assert slope(number, torch.stack(away)) == pytest.approx(-0.5, abs=0.12)
 
 
-# covers: S0-39
+@pytest.mark.covers("S0-39")
 def test_unlike_em_it_may_lose_likelihood(g):
     x = two_blobs(90, g, apart=2.5)
     model = monte_carlo_em(x, 2, draws=5, iterations=40, start=x[[0, -1]], generator=g)
@@ -822,8 +823,8 @@ def with_encoder(m, encoder):
     return HelmholtzMachine(m.prior, m.decoder, encoder)
 
 
-# proves: prop-four-directions
-# covers: S4-27, E31, E32, E33
+@pytest.mark.proves("prop-four-directions")
+@pytest.mark.covers("S4-27", "E31", "E32", "E33")
 def test_each_gradient_is_that_of_its_objective_by_finite_differences(g):
     for _ in range(5):
         m, data = machine(g), dirichlet(4, g=g)
@@ -837,8 +838,8 @@ def test_each_gradient_is_that_of_its_objective_by_finite_differences(g):
             assert (step(m).gradient - slopes).abs().max() < 1e-9
 
 
-# proves: prop-four-directions
-# covers: S4-27, E31
+@pytest.mark.proves("prop-four-directions")
+@pytest.mark.covers("S4-27", "E31")
 def test_both_variational_steps_climb_the_bound_and_wake_is_the_m_step(g):
     m, data = machine(g), dirichlet(4, g=g)
     assert torch.allclose(variational_m_step(m, data).objective, bound(m, data), atol=1e-14)
@@ -849,8 +850,8 @@ def test_both_variational_steps_climb_the_bound_and_wake_is_the_m_step(g):
     assert torch.allclose(wake(m, data).objective + entropy, bound(m, data), atol=1e-14)
 
 
-# proves: prop-four-directions
-# covers: S4-27
+@pytest.mark.proves("prop-four-directions")
+@pytest.mark.covers("S4-27")
 def test_the_variance_is_that_of_single_draws(g):
     m, data, n = machine(g), dirichlet(4, g=g), 100_000
     p, weight = m.log_joint.exp(), m.log_joint - m.log_q
@@ -875,7 +876,7 @@ def test_the_variance_is_that_of_single_draws(g):
         laws.unbiased((terms - step.gradient).square().sum((1, 2)), float(step.variance))
 
 
-# covers: S4-24, S4-27, E35
+@pytest.mark.covers("S4-24", "S4-27", "E35")
 def test_the_e_step_has_more_variance_than_sleep_and_a_baseline_takes_most_of_it(g):
     # Many observations, so log p(x, z) is large: the weight of each draw is, too.
     ratios, remain = [], []
@@ -899,7 +900,7 @@ def test_the_e_step_has_more_variance_than_sleep_and_a_baseline_takes_most_of_it
     assert max(remain) < 0.3
 
 
-# covers: S4-27, E31
+@pytest.mark.covers("S4-27", "E31")
 def test_the_divergence_from_the_posterior_alone_cannot_see_the_likelihood(g):
     m, data = machine_of_the_errata()
     posterior_kl = lambda table: gap(with_decoder(m, table).log_joint, m.log_q.exp())[1]
@@ -913,7 +914,7 @@ def test_the_divergence_from_the_posterior_alone_cannot_see_the_likelihood(g):
         assert float(gap(blind.log_joint, blind.log_q.exp())[1]) == pytest.approx(0, abs=1e-12)
 
 
-# covers: E32
+@pytest.mark.covers("E32")
 def test_the_e_step_without_the_divergence_from_the_prior_forgets_the_prior():
     m, data = machine_of_the_errata()
     log_likelihood = m.decoder.log_softmax(1).T
@@ -931,7 +932,7 @@ def test_the_e_step_without_the_divergence_from_the_prior_forgets_the_prior():
     assert posterior(m.log_joint)[1].tolist() == pytest.approx([0.797, 0.144, 0.059], abs=1e-3)
 
 
-# covers: E29
+@pytest.mark.covers("E29")
 def test_the_log_posterior_enters_the_free_energy_with_a_minus():
     m, data = machine_of_the_errata()
     q = lambda table: table.softmax(1)[1]
@@ -943,7 +944,7 @@ def test_the_log_posterior_enters_the_free_energy_with_a_minus():
     assert float((free - (negentropy + cross)).abs().max()) == pytest.approx(0.925, abs=1e-3)
 
 
-# covers: E30
+@pytest.mark.covers("E30")
 def test_the_score_may_take_the_joint_for_the_posterior_but_not_the_density_for_its_log():
     m, _ = machine_of_the_errata()
     q = m.log_q[1].exp()
@@ -956,7 +957,7 @@ def test_the_score_may_take_the_joint_for_the_posterior_but_not_the_density_for_
     assert printed.tolist() == pytest.approx([0.1592, -0.0840, -0.0752], abs=1e-4)
 
 
-# covers: E27
+@pytest.mark.covers("E27")
 def test_wake_is_to_be_maximised():
     m, data = machine_of_the_errata()
     first = wake(m, data)
@@ -968,8 +969,8 @@ def test_wake_is_to_be_maximised():
     assert wake(m, data).objective < first.objective - 100
 
 
-# proves: prop-sleep
-# covers: E28, E33, S4-27
+@pytest.mark.proves("prop-sleep")
+@pytest.mark.covers("E28", "E33", "S4-27")
 def test_sleep_learns_the_posterior_of_the_model_and_minimised_it_runs_away():
     m, _ = machine_of_the_errata()
     down = m
@@ -982,8 +983,8 @@ def test_sleep_learns_the_posterior_of_the_model_and_minimised_it_runs_away():
     assert (m.log_q.exp() - truth).abs().max() < 1e-8
 
 
-# proves: prop-sleep
-# covers: E28, S4-27
+@pytest.mark.proves("prop-sleep")
+@pytest.mark.covers("E28", "S4-27")
 def test_sleep_averages_the_other_divergence_over_the_models_own_observations(g):
     m, data = machine(g), dirichlet(4, g=g)
     best, weight = posterior(m.log_joint), m.log_joint.exp().sum(1)
@@ -996,8 +997,8 @@ def test_sleep_averages_the_other_divergence_over_the_models_own_observations(g)
     assert (sleep(m).gradient - reverse(data)).abs().max() > 0.01
 
 
-# proves: prop-single-objective
-# covers: S4-27, E34
+@pytest.mark.proves("prop-single-objective")
+@pytest.mark.covers("S4-27", "E34")
 def test_steps_on_the_bound_never_lower_it_and_sleep_with_a_small_encoder_does(g):
     m, data = machine(g), dirichlet(4, g=g)
     history = [bound(m, data)]
@@ -1019,7 +1020,7 @@ def test_steps_on_the_bound_never_lower_it_and_sleep_with_a_small_encoder_does(g
     assert history[-1] < history[0] - 0.01
 
 
-# covers: E34
+@pytest.mark.covers("E34")
 def test_a_single_objective_still_stops_at_saddles():
     # All codes alike: both gradients vanish between them, and the bound stays below the best.
     prior, data = numbers(0.5, 0.5), numbers(0.5, 0.5)

@@ -65,7 +65,7 @@ BITS = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=DOUBLE)] * 4)
 # --- Encoder, divergence, draws ------------------------------------------------------------------
 
 
-# covers: S0-45, S3-19
+@pytest.mark.covers("S0-45", "S3-19")
 def test_the_encoder_gives_a_mean_and_a_positive_deviation_for_each_code(g):
     q = GaussianEncoder(MLP(4, 6, (8,), generator=g))(randn(10, 4, g=g).float())
     assert (tuple(q.batch_shape), tuple(q.event_shape)) == ((10,), (3,))
@@ -74,8 +74,8 @@ def test_the_encoder_gives_a_mean_and_a_positive_deviation_for_each_code(g):
     assert q.mean.std(0).min() > 0  # they depend on x
 
 
-# covers: S0-46, E42
-# proves: prop-kl-normal
+@pytest.mark.covers("S0-46", "E42")
+@pytest.mark.proves("prop-kl-prior")
 def test_the_closed_form_of_the_divergence_is_torchs_and_the_mean_of_the_log_ratio(g):
     model, x = small(g), BITS[[3, 5, 9]]
     with torch.no_grad():
@@ -84,14 +84,15 @@ def test_the_closed_form_of_the_divergence_is_torchs_and_the_mean_of_the_log_rat
         mean, variance = q.mean, q.variance
         formula = 0.5 * (variance.sum(1) + (mean**2).sum(1) - 1 - variance.log().sum(1))
         assert torch.allclose(kl, formula, rtol=0, atol=1e-12)
+        assert torch.allclose(kl, kl_divergence(q, model.prior()), rtol=0, atol=1e-12)
         for row in range(3):
             one = Independent(Normal(mean[row], q.stddev[row]), 1)
             z = rsample(Independent(Normal(mean, q.stddev), 1), 20_000, generator=g)[:, row]
             laws.unbiased(one.log_prob(z) - model.prior().log_prob(z), float(formula[row]))
 
 
-# covers: S0-49, S3-20, S4-28, E42
-# proves: prop-reparameterisation
+@pytest.mark.covers("S0-49", "S3-20", "S4-28", "E42")
+@pytest.mark.proves("prop-reparameterisation")
 def test_the_reparameterised_gradient_is_that_of_the_closed_form(g):
     # E (aᵀz)² = (aᵀμ)² + Σ a²σ²: gradients 2a aᵀμ and 2a²σ.
     a, mean, sigma = randn(3, g=g), randn(3, g=g), randn(3, g=g).exp()
@@ -123,7 +124,7 @@ def test_the_generator_alone_decides_and_exactly_n_draws_are_made(g):
 # --- Decoders ------------------------------------------------------------------------------------
 
 
-# covers: E41
+@pytest.mark.covers("E41")
 def test_a_decoder_is_a_distribution_and_sums_or_integrates_to_one(g):
     z = randn(1, 2, g=g)
     with torch.no_grad():
@@ -148,8 +149,8 @@ def test_the_bernoulli_decoder_is_torchs_and_takes_grey_values_as_probabilities(
 
 
 @pytest.mark.parametrize("decoder", [BernoulliDecoder, GaussianDecoder])
-# covers: S0-44, S0-47, S4-16
-# proves: thm-vae-bound
+@pytest.mark.covers("S0-44", "S0-47", "S4-16")
+@pytest.mark.proves("thm-vae-bound")
 def test_the_bound_is_the_evidence_less_the_divergence_from_the_posterior(g, decoder):
     model = small(g, decoder=decoder)
     x = BITS[:3]
@@ -166,7 +167,7 @@ def test_the_bound_is_the_evidence_less_the_divergence_from_the_posterior(g, dec
             assert each.mean() < log_p[row]
 
 
-# covers: S0-47
+@pytest.mark.covers("S0-47")
 def test_more_draws_leave_the_mean_and_divide_the_variance(g):
     model, x = small(g), BITS[5].expand(4000, 4)
     with torch.no_grad():
@@ -176,7 +177,7 @@ def test_more_draws_leave_the_mean_and_divide_the_variance(g):
     assert float(one.var() / four.var()) == pytest.approx(4, rel=0.25)
 
 
-# covers: S3-21, E39
+@pytest.mark.covers("S3-21", "E39")
 def test_beta_weighs_the_rate_and_a_large_one_makes_a_bound_that_is_lower(g):
     model, x = small(g), BITS
     with torch.no_grad():
@@ -189,8 +190,8 @@ def test_beta_weighs_the_rate_and_a_large_one_makes_a_bound_that_is_lower(g):
     assert kl.min() > 0
 
 
-# covers: S0-50, S4-12
-# proves: thm-iwae
+@pytest.mark.covers("S0-50", "S4-12")
+@pytest.mark.proves("thm-iwae")
 def test_the_importance_weighted_bound_rises_with_k_to_the_evidence(g):
     model, x = small(g), BITS[9].expand(4000, 4)
     with torch.no_grad():
@@ -211,7 +212,7 @@ def test_the_importance_weighted_bound_rises_with_k_to_the_evidence(g):
     assert log_p - means[2] < 0.35 * (log_p - means[0])
 
 
-# covers: S0-43
+@pytest.mark.covers("S0-43")
 def test_the_estimate_of_the_evidence_needs_fewer_draws_than_the_prior_does(g):
     # A trained encoder looks where the posterior is; draws from the prior look everywhere.
     model = small(g, decoder=GaussianDecoder)
@@ -247,7 +248,7 @@ def test_the_estimate_of_many_rows_is_the_estimate_in_blocks(g):
 
 
 @pytest.mark.parametrize("decoder", [BernoulliDecoder, GaussianDecoder])
-# covers: S0-41, S3-18
+@pytest.mark.covers("S0-41", "S3-18")
 def test_ancestral_draws_have_the_moments_of_the_model(g, decoder):
     model = small(g, decoder=decoder)
     x = laws.speaks_sampler(model, 4000, generator=g)
@@ -277,7 +278,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     return images.train.flatten(1), images.test.flatten(1)
 
 
-# covers: S0-48, S0-50
+@pytest.mark.covers("S0-48", "S0-50")
 def test_training_raises_the_bound_on_new_digits_and_it_stays_below_the_estimate(g, digits):
     train, test = digits
     model = digits_model(g)
@@ -294,7 +295,7 @@ def test_training_raises_the_bound_on_new_digits_and_it_stays_below_the_estimate
     assert bound > 1.5 - Bernoulli(mean).entropy().sum()
 
 
-# covers: S3-21, E39
+@pytest.mark.covers("S3-21", "E39")
 def test_a_large_beta_collapses_the_posterior_onto_the_prior(g, digits):
     train, test = digits
     rates = []
@@ -308,8 +309,8 @@ def test_a_large_beta_collapses_the_posterior_onto_the_prior(g, digits):
     assert rates[1] < 0.1
 
 
-# covers: E40, S3-22, S4-30
-# proves: prop-factorised-mean
+@pytest.mark.covers("E40", "S3-22", "S4-30")
+@pytest.mark.proves("prop-factorised-mean")
 def test_one_normal_puts_its_mean_where_no_datum_is_and_a_mixture_does_not(g):
     # Data at −1 and 1: the same likelihood, hence the same direction of KL, in both fits.
     x = torch.cat([-torch.ones(500), torch.ones(500)]).double()[:, None]
@@ -408,8 +409,8 @@ def linear(g) -> tuple[LinearVAE, torch.Tensor, em.ProbabilisticPCA]:
     return LinearVAE.optimum(ppca), x, ppca
 
 
-# covers: S0-41
-# proves: thm-linear-vae
+@pytest.mark.covers("S0-41")
+@pytest.mark.proves("thm-linear-vae")
 def test_at_its_optimum_the_bound_of_the_linear_vae_is_the_likelihood_of_ppca(linear):
     model, x, ppca = linear
     assert torch.allclose(model.log_prob(x), ppca.log_prob(x), rtol=0, atol=1e-10)
@@ -419,8 +420,8 @@ def test_at_its_optimum_the_bound_of_the_linear_vae_is_the_likelihood_of_ppca(li
     assert float(model.exact_elbo(x).mean().detach()) == pytest.approx(ppca.history[-1], abs=1e-10)
 
 
-# covers: S0-41
-# proves: thm-linear-vae
+@pytest.mark.covers("S0-41")
+@pytest.mark.proves("thm-linear-vae")
 def test_the_optimum_has_no_gradient_and_every_step_away_is_lower(linear, g):
     model, x, ppca = linear
     model.exact_elbo(x).mean().backward()
@@ -434,7 +435,7 @@ def test_the_optimum_has_no_gradient_and_every_step_away_is_lower(linear, g):
             assert other.exact_elbo(x).mean() < ppca.history[-1] - 1e-5
 
 
-# covers: S0-41, S0-48
+@pytest.mark.covers("S0-41", "S0-48")
 def test_training_the_bound_arrives_at_ppca(linear, g):
     _, x, ppca = linear
     model = LinearVAE(5, 2, generator=g).double()
@@ -444,7 +445,7 @@ def test_training_the_bound_arrives_at_ppca(linear, g):
     assert 0 <= gap < 1e-3
 
 
-# covers: S0-27
+@pytest.mark.covers("S0-27")
 def test_a_rotation_of_the_code_leaves_the_evidence_and_costs_the_bound(linear):
     model, x, _ = linear
     log_p, angle = model.log_prob(x).detach(), math.pi / 4
@@ -467,7 +468,7 @@ def test_a_rotation_of_the_code_leaves_the_evidence_and_costs_the_bound(linear):
     assert gap.min() > 1e-3
 
 
-# covers: S0-42, S0-43, S0-47, S4-16
+@pytest.mark.covers("S0-42", "S0-43", "S0-47", "S4-16")
 def test_every_estimator_agrees_with_the_linear_vae(g):
     model = LinearVAE(5, 2, generator=g).double()
     one = model.sample(1, generator=g)
@@ -519,8 +520,8 @@ class FirstPixel(nn.Module):
         return self.values[x[:, 0].long()][:, None]
 
 
-# covers: S4-12, S4-24, S4-29, E29, E30
-# proves: prop-nvil
+@pytest.mark.covers("S4-12", "S4-24", "S4-29", "E29", "E30")
+@pytest.mark.proves("prop-nvil")
 def test_nvil_is_unbiased_with_every_baseline_and_each_better_one_lowers_the_variance(g):
     n, logits = 40_000, randn(3, g=g)
     decoder = BernoulliDecoder(MLP(3, 4, (8,), generator=g)).double()
@@ -553,7 +554,7 @@ def test_nvil_is_unbiased_with_every_baseline_and_each_better_one_lowers_the_var
     assert variances[0] > 1.5 * variances[1] > 2 * variances[2]
 
 
-# covers: S4-12
+@pytest.mark.covers("S4-12")
 def test_nvil_learns_a_bound_below_the_enumerated_evidence_and_its_centre_follows(g):
     patterns = torch.tensor([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1.0]])
     x = patterns[torch.randint(3, (600,), generator=g)]
@@ -599,8 +600,8 @@ def reconstruct(model: Autoencoder, x: torch.Tensor, _: torch.Generator) -> torc
     return model.error(x)
 
 
-# covers: S3-15
-# proves: thm-linear-autoencoder
+@pytest.mark.covers("S3-15")
+@pytest.mark.proves("thm-linear-autoencoder")
 def test_the_linear_autoencoder_finds_the_plane_of_principal_components(g):
     scale = torch.tensor([3.0, 2.0, 1.0, 0.7, 0.5, 0.3], dtype=DOUBLE)
     turn = torch.linalg.qr(randn(6, 6, g=g)).Q
@@ -614,8 +615,8 @@ def test_the_linear_autoencoder_finds_the_plane_of_principal_components(g):
     assert float(model.error(x).mean().detach()) == pytest.approx(tail, rel=1e-4)
 
 
-# covers: S3-15
-# proves: thm-linear-autoencoder
+@pytest.mark.covers("S3-15")
+@pytest.mark.proves("thm-linear-autoencoder")
 def test_the_error_of_the_closed_form_is_the_sum_of_the_eigenvalues_left_out(g):
     x = randn(100, 6, g=g) @ randn(6, 6, g=g)
     values = torch.linalg.eigvalsh(torch.cov(x.T, correction=0))
@@ -629,7 +630,7 @@ def test_the_error_of_the_closed_form_is_the_sum_of_the_eigenvalues_left_out(g):
             assert other.error(x).mean() > model.error(x).mean()
 
 
-# covers: S3-15, S3-17
+@pytest.mark.covers("S3-15", "S3-17")
 def test_a_nonlinear_code_of_a_circle_loses_less_than_any_plane_and_does_not_draw(g):
     angle = torch.rand(512, generator=g) * 4.5
     x = torch.stack([angle.cos(), angle.sin()], 1)
@@ -641,7 +642,7 @@ def test_a_nonlinear_code_of_a_circle_loses_less_than_any_plane_and_does_not_dra
     assert place(model) == "not generative"
 
 
-# covers: S3-17
+@pytest.mark.covers("S3-17")
 def test_noise_is_decoded_off_the_digits_by_the_autoencoder_and_near_them_by_the_vae(g, digits):
     train, _ = digits
     vae = digits_model(g)
@@ -673,7 +674,7 @@ def test_an_autoencoder_refuses_data_that_are_not_finite_and_other_shapes(g):
         model.error(torch.full((1, 3), math.nan))
 
 
-# covers: S3-14
+@pytest.mark.covers("S3-14")
 def test_on_images_that_can_be_listed_the_bound_overstates_the_exact_code_length(g):
     # 2⁹ images of 3 × 3 pixels: the VAE sums to one, and its -elbo is longer than its -log p.
     images = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=DOUBLE)] * 9)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import mean
 
 from docutils import nodes
 from sphinx.util import logging
@@ -16,7 +17,17 @@ NBSP = "\N{NO-BREAK SPACE}"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # What a measurement may hold beside plain numbers; each has a place in the page.
-PLACED = {"what", "setting", "seconds", "ratios", "max_abs_error", "max_abs_gap", "targets"}
+PLACED = {
+    "what",
+    "setting",
+    "seconds",
+    "ratios",
+    "max_abs_error",
+    "max_abs_gap",
+    "published",
+    "repetitions",
+    "targets",
+}
 
 
 def measured(root: Path) -> list[nodes.Node]:
@@ -32,7 +43,7 @@ def _family(record: dict) -> nodes.section:
     for measurement in record["measurements"]:
         groups.setdefault(measurement["what"], []).append(measurement)
     return layout.section(
-        record["family"].capitalize(),
+        _capital(record["family"]),
         _setting(record),
         *(_group(record["family"], what, group) for what, group in groups.items()),
         name=f"measured {record['family']}",
@@ -64,6 +75,8 @@ def _group(family: str, what: str, group: list[dict]) -> nodes.section:
         _times(group),
         _errors(group, "max_abs_error", "Largest error"),
         _errors(group, "max_abs_gap", "Largest gap to genlab"),
+        _published(group),
+        _repetitions(group),
         _figures(group),
         _targets(group),
     ):
@@ -74,7 +87,7 @@ def _group(family: str, what: str, group: list[dict]) -> nodes.section:
         for key in set(m) - PLACED:
             if not _numbers(key, m[key]):
                 logger.warning("%s, %s: no place in the page for %r", family, what, key)
-    return layout.section(what[:1].upper() + what[1:], *content, name=f"{family} {what}")
+    return layout.section(_capital(what), *content, name=f"{family} {what}")
 
 
 def _sentence(group: list[dict]) -> str:
@@ -115,6 +128,36 @@ def _errors(group: list[dict], key: str, title: str) -> tuple[Sequence[str], lis
             head[2:] = [f"{title}, {part}" if part else title for part in parts]
             rows.append((_where(m, group), name, *map(number, parts.values())))
     return head, rows
+
+
+def _published(group: list[dict]) -> tuple[Sequence[str], list]:
+    """Figures of the literature beside those reached here."""
+    rows = [
+        (
+            _where(m, group),
+            p["what"],
+            *(_quantity(p["what"], p[key]) for key in ("here", "published")),
+            p["source"],
+        )
+        for m in group
+        for p in m.get("published", [])
+    ]
+    return ("Setting", "Figure", "Here", "Reference", "Source"), rows
+
+
+def _repetitions(group: list[dict]) -> tuple[Sequence[str], list]:
+    """Figures of runs that differ in their seed alone."""
+    rows = [
+        (
+            _where(m, group),
+            name,
+            _quantity(name, mean(values)),
+            ", ".join(_quantity(name, value) for value in values),
+        )
+        for m in group
+        for name, values in m.get("repetitions", {}).items()
+    ]
+    return ("Setting", "Figure", "Mean", "Every repetition"), rows
 
 
 def _figures(group: list[dict]) -> tuple[Sequence[str], list]:
@@ -177,9 +220,11 @@ def _seconds(median: float, repetitions: list[float]) -> str:
 
 
 def _quantity(what: str, value: float) -> str:
-    """A number in the unit that its name gives."""
+    """A number in the unit that its name gives; nats as papers print them."""
     if "bytes" in what:
         return f"{number(value / 1e6)} MB"
+    if "nats" in what and abs(value) >= 10:
+        return f"{value:.2f}"
     return f"{number(value)} s" if "seconds" in what else number(value)
 
 
@@ -196,9 +241,15 @@ def number(value: float) -> str:
     return f"{digits}·10{str(int(power)).translate(RAISED)}" if small else digits.rstrip(".")
 
 
-def _given(value: float) -> str:
-    """A number of the setting, as it stands in the file."""
+def _given(value: float | str) -> str:
+    """A part of the setting, as it stands in the file."""
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _and(names: list[str]) -> str:

@@ -10,6 +10,7 @@ from genlab.interact.em import explore_em
 from genlab.interact.explorable import SOURCES, Explorable, join, script
 from genlab.interact.models import explore_models
 from genlab.interact.sliders import Knob, sliders
+from genlab.interact.variational import explore_variational
 
 __all__ = [
     "SOURCES",
@@ -19,6 +20,7 @@ __all__ = [
     "explore_divergences",
     "explore_em",
     "explore_models",
+    "explore_variational",
     "join",
     "script",
     "sliders",

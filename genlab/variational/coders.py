@@ -134,12 +134,16 @@ def check_shape(
 
 
 def check_support(p: Distribution, x: Tensor) -> None:
-    low, high = x.aminmax()
+    """Check finite data against the values that a decoder's distribution can take."""
+    support = getattr(p.support, "base_constraint", p.support)
+    if support is constraints.real:
+        return
+    low, high = (float(extreme) for extreme in x.aminmax())
     # An interval holds all if it holds the extremes, which is much faster.
-    probe = x if p.support.is_discrete else torch.stack([low, high])[:, None].expand(2, x.shape[1])
-    if not p.support.check(probe).all():
+    interval = isinstance(support, constraints.interval)
+    held = support.check(torch.tensor([low, high])) if interval else p.support.check(x)
+    if not held.all():
         name = type(getattr(p, "base_dist", p)).__name__.strip("_")
-        support = getattr(p.support, "base_constraint", p.support)
         raise ValueError(
             f"The data reach from {low:.4g} to {high:.4g}, and the decoder's distribution, "
             f"{name}, holds {support}. Rescale them, for instance x / x.max(), or take another "

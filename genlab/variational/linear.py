@@ -31,7 +31,6 @@ class LinearEncoder(nn.Module):
         return Independent(Normal(mean, self.log_sigma.exp().expand_as(mean)), 1)
 
 
-# @catalogued(chapter="variational", source="Dai et al. 2018; Lucas et al. 2019")
 class LinearVAE(VAE):
     """A VAE with affine maps for networks, whose evidence and bound are known exactly.
 

@@ -7,7 +7,9 @@ No path leads a gradient through a binary draw. The score function does:
 import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Bernoulli, Independent
+from torch.distributions.kl import kl_divergence
 
+from genlab.models import catalogued
 from genlab.variational.vae import VAE
 
 __all__ = ["NVIL", "BernoulliEncoder"]
@@ -28,7 +30,7 @@ class BernoulliEncoder(nn.Module):
         return Independent(Bernoulli(logits=self.net(x), validate_args=False), 1)
 
 
-# @catalogued(chapter="variational", source="Mnih and Gregor 2014")
+@catalogued(chapter="variational", source="Mnih and Gregor 2014")
 class NVIL(VAE):
     """A belief net of Bernoulli units, z ~ Bernoulli(π), x ~ p(x | z), trained by the score.
 
@@ -115,6 +117,10 @@ class NVIL(VAE):
                 f"{tuple(value.shape)}."
             )
         return value[:, 0]
+
+    def _kl(self, q: Independent) -> Tensor:
+        # torch's divergence of Bernoullis does not broadcast.
+        return kl_divergence(q, self.prior().expand(q.batch_shape))
 
     def _draw(self, q: Independent, n: int, generator: Generator | None) -> Tensor:
         chance = q.mean.detach()

@@ -33,6 +33,7 @@ from genlab.course.explorables.density import density
 from genlab.course.explorables.divergences import divergences
 from genlab.course.explorables.em import em
 from genlab.course.explorables.models import models
+from genlab.course.explorables.variational import variational
 
 # The static figure of each explorable, drawn from the options of the directive.
 STATIC: dict[str, Callable[..., Figure]] = {
@@ -40,6 +41,7 @@ STATIC: dict[str, Callable[..., Figure]] = {
     "divergences": divergences,
     "em": em,
     "models": models,
+    "variational": variational,
 }
 
 
