@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from scipy.stats import chi2
-from torch import Tensor
+from torch import Tensor, nn
 
 from genlab.models import Density, Sampler
 
@@ -396,6 +396,200 @@ def bounds_from_below(
     return float(gap.max())
 
 
+def jacobian(
+    function: Callable[[Tensor], Tensor | tuple[Tensor, ...]],
+    x: Tensor,
+    *,
+    create_graph: bool = False,
+) -> Tensor:
+    """∂f(x)/∂x at each row, by autograd: one backward pass for each output.
+
+    Args:
+        function: from ``[batch, *event]`` to ``[batch, *out]``, each row by itself; of a tuple the
+            first entry counts.
+        x: points, floating.
+        create_graph: whether the result can be differentiated again.
+
+    Returns:
+        ``[batch, outputs, inputs]``, events flattened.
+
+    Raises:
+        LawBroken: the result is no differentiable tensor with one row for each row of x.
+
+    Example:
+        >>> jacobian(lambda x: x.flip(1) ** 2, torch.tensor([[1.0, 3.0]]))
+        tensor([[[0., 6.],
+                 [2., 0.]]])
+    """
+    if not (create_graph and x.requires_grad):
+        x = x.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        value = function(x)
+        value = value[0] if isinstance(value, tuple) else value
+        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(x):
+            raise LawBroken(
+                f"Expected from the map a tensor of {len(x)} rows, got {_describe(value)}."
+            )
+        if not value.requires_grad:
+            raise LawBroken(
+                "The map does not depend on x by operations that autograd follows: look for "
+                "detach, item, no_grad, numpy or an integer operation."
+            )
+        rows = [
+            torch.autograd.grad(
+                out.sum(), x, retain_graph=True, create_graph=create_graph, materialize_grads=True
+            )[0]
+            for out in value.reshape(len(x), -1).unbind(1)
+        ]
+    return torch.stack([row.reshape(len(x), -1) for row in rows], 1)
+
+
+def inverts(transform: nn.Module, x: Tensor, tolerance: float = 1e-9) -> float:
+    """The inverse leads back to x, and the two log-determinants cancel.
+
+    Args:
+        transform: ``transform(x)`` and ``transform.inverse(z)`` each return the image and the
+            log-determinant ``[batch]`` of the map that they took.
+        x: points ``[batch, *event]``.
+        tolerance: how far an entry may be off, relative to the largest of x or to 1.
+
+    Returns:
+        the largest distance of an entry from where it started.
+
+    Raises:
+        LawBroken: x is not found again, or the log-determinants do not sum to 0, or have another
+            shape.
+
+    Example:
+        >>> from genlab.flows import Scaling
+        >>> inverts(Scaling((2,)), torch.tensor([[1.0, 2.0]]))
+        0.0
+    """
+    with torch.no_grad():
+        z, there = _image(transform, x, "transform(x)")
+        back, again = _image(transform.inverse, z, "inverse(z)")
+    if back.shape != x.shape:
+        raise LawBroken(f"inverse(transform(x)) must have {_describe(x)}, got {_describe(back)}.")
+    off = (back - x).abs().reshape(len(x), -1).amax(1)
+    off = torch.where(off.isnan(), math.inf, off)
+    worst, largest = int(off.argmax()), max(1.0, float(x.abs().max()))
+    if not off[worst] <= tolerance * largest:
+        raise LawBroken(
+            f"inverse(transform(x)) is {off[worst]:.3g} away from x, at row {worst}. Is every "
+            "layer undone, the last one first, with what passed through it unchanged?"
+        )
+    total = (there + again).abs().double()
+    total = torch.where(total.isnan(), math.inf, total)
+    worst, largest = int(total.argmax()), max(1.0, float(there.abs().max()))
+    if not total[worst] <= 10 * tolerance * largest * (x[0].numel() + 1):
+        raise LawBroken(
+            f"The log-determinants of the two directions are {there[worst]:.6g} and "
+            f"{again[worst]:.6g} at row {worst}: they must sum to 0, since the Jacobian of the "
+            "inverse is the inverse of the Jacobian."
+        )
+    return float(off.max())
+
+
+def log_det_agrees(transform: nn.Module, x: Tensor, tolerance: float = 1e-8) -> float:
+    """The log-determinant that a transform returns is that of autograd's Jacobian.
+
+    Args:
+        transform: ``transform(x)`` returns z and log |det ∂z/∂x|, ``[batch]``.
+        x: points ``[batch, *event]``; as many backward passes are made as an event has entries.
+        tolerance: how far one may be off.
+
+    Returns:
+        the largest difference.
+
+    Raises:
+        LawBroken: another value, or a Jacobian that is not square.
+
+    Example:
+        >>> from genlab.flows import Scaling
+        >>> log_det_agrees(Scaling((2,)), torch.tensor([[1.0, 2.0]]))
+        0.0
+    """
+    log_det = _image(transform, x, "transform(x)")[1].detach()
+    found = jacobian(transform, x)
+    if found.shape[1] != found.shape[2]:
+        raise LawBroken(
+            f"The map goes from {found.shape[2]} to {found.shape[1]} dimensions: without as many "
+            "on both sides it has no inverse, and no log-determinant."
+        )
+    truth = torch.linalg.slogdet(found).logabsdet
+    off = (log_det - truth).abs().double()
+    off = torch.where(off.isnan(), math.inf, off)
+    worst = int(off.argmax())
+    if not off[worst] <= tolerance:
+        why = "Is it summed over the entries of an event, and of every layer?"
+        if torch.allclose(log_det, -truth, atol=max(tolerance, 1e-6)):
+            why = "It has the wrong sign: that is the log-determinant of the other direction."
+        raise LawBroken(
+            f"At row {worst} the transform says log |det| = {log_det[worst]:.8g}, and autograd's "
+            f"Jacobian has {truth[worst]:.8g}. {why}"
+        )
+    return float(off.max())
+
+
+def is_triangular(
+    function: Callable[[Tensor], Tensor | tuple[Tensor, ...]],
+    x: Tensor,
+    order: Sequence[int] | None = None,
+    *,
+    strictly: bool = False,
+) -> float:
+    """No output depends on an input that comes later in the order: ∂f_i/∂x_j = 0 exactly for j > i.
+
+    Args:
+        function: from ``[batch, d]`` to ``[batch, d]``, as in :func:`jacobian`.
+        x: points.
+        order: a permutation of 0, …, d − 1; by default as they stand.
+        strictly: whether the diagonal must be zero too.
+
+    Returns:
+        the largest entry below the diagonal: 0 says that the map is diagonal.
+
+    Raises:
+        LawBroken: an entry that is not zero, with its place.
+        ValueError: an order that is no permutation.
+
+    Example:
+        >>> is_triangular(lambda x: x.cumsum(1), torch.zeros(1, 3))
+        1.0
+    """
+    found = jacobian(function, x).abs().amax(0)
+    order = list(range(len(found)) if order is None else order)
+    if sorted(order) != list(range(len(found))) or found.shape[0] != found.shape[1]:
+        raise ValueError(
+            f"Expected a square Jacobian and an order of its {len(found)} entries, got shape "
+            f"{tuple(found.shape)} and the order {order}."
+        )
+    found = found[order][:, order]
+    above = found.triu(0 if strictly else 1)
+    if above.max() != 0:
+        i, j = divmod(int(above.argmax()), len(found))
+        raise LawBroken(
+            f"Output {order[i]} depends on input {order[j]}, which comes later in the order "
+            f"{order}{', or on its own' if strictly else ''}: the slope reaches {above[i, j]:.3g}."
+        )
+    return float(found.tril(-1).max())
+
+
+def _image(transform: Callable, x: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    pair = transform(x)
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise LawBroken(
+            f"{name} must return two tensors, the image and the log-determinant; got "
+            f"{_describe(pair)}."
+        )
+    if tuple(pair[1].shape) != (len(x),):
+        raise LawBroken(
+            f"{name} must return one log-determinant for each of the {len(x)} rows, got "
+            f"{_describe(pair[1])}. Sum over the axes of an event, not over the batch."
+        )
+    return pair
+
+
 def _number(divergence: Callable[[Tensor, Tensor], Tensor | float], p: Tensor, q: Tensor) -> float:
     value = torch.as_tensor(divergence(p, q))
     if value.numel() != 1:
@@ -411,7 +605,8 @@ def _table(p: Tensor) -> str:
 
 
 def _log_prob(model: Density, x: Tensor) -> Tensor:
-    log_p = model.log_prob(x)
+    with torch.no_grad():
+        log_p = model.log_prob(x)
     if not isinstance(log_p, Tensor) or tuple(log_p.shape) != (len(x),):
         raise LawBroken(
             f"log_prob of {len(x)} points must have shape ({len(x)},), one value a point; "

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from bs4 import BeautifulSoup
-from torch.distributions import Normal
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from genlab.course.questions import read
 from genlab.course.root import CourseError
 from genlab.density import FullTable
 from genlab.divergences import wasserstein_1d
+from genlab.variational import mean_field
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))
@@ -238,6 +239,7 @@ def test_the_numbers_of_the_questions_are_right():
     samples = torch.tensor([[0, 1, 5], [3, 1, 2]], dtype=torch.float64)
     events = [c for size in range(5) for c in itertools.combinations(range(4), size)]
     means = torch.tensor([0, 2], dtype=torch.float64)
+    codes = MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, 0.6], [0.6, 1.0]]))
     table = FullTable().fit(torch.randint(0, 2, (50, 10), generator=torch.Generator()))
     right = {
         "models-hinge": float(f[hinge.argmin()]),
@@ -248,6 +250,8 @@ def test_the_numbers_of_the_questions_are_right():
         "divergences-events": len(events),
         "em-responsibility": float(Normal(means, 1).log_prob(means[1]).softmax(0)[1]),
         "em-numbers": (2 - 1) + 2 * (2 - 1) + 2 * (27 - 1),
+        "variational-precision": float(mean_field(codes).variance[0]),
+        "variational-kl": float(kl_divergence(Normal(1.0, 0.5), Normal(0.0, 1.0))),
     }
     asked = {q.name: q for page in CHAPTERS for q in read(page) if q.answer is not None}
     assert asked.keys() == right.keys()

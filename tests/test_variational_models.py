@@ -8,6 +8,7 @@ from scipy.linalg import subspace_angles
 from torch import nn
 from torch.distributions import (
     Bernoulli,
+    Binomial,
     Categorical,
     Independent,
     MultivariateNormal,
@@ -321,6 +322,28 @@ def test_one_normal_puts_its_mean_where_no_datum_is_and_a_mixture_does_not(g):
     distance = (x[:, None, 0] - sharp.means[None, :, 0]).abs().min(0).values
     assert distance.max() < 0.02
     assert sharp.log_prob(torch.zeros(1, 1, dtype=DOUBLE)) < -20
+
+
+@pytest.mark.proves("prop-factorised-mean")
+def test_the_best_factorised_decoder_shows_the_average_of_the_data_that_share_a_code(g):
+    x = torch.randint(2, (30, 6), generator=g).double()
+    q = randn(30, 3, g=g).softmax(1)
+    best = q.T @ x / q.sum(0)[:, None]
+    laws_of = {
+        "bits": lambda mean: Bernoulli(mean),
+        "counts": lambda mean: Binomial(1, mean),
+        "normal": lambda mean: Normal(mean, 0.7),
+    }
+    for law in laws_of.values():
+
+        def value(mean: torch.Tensor, law=law) -> float:
+            return float((q * Independent(law(mean), 1).log_prob(x[:, None])).sum())
+
+        highest = value(best)
+        for size in (1e-3, 1e-2, 0.1):
+            for _ in range(30):
+                other = (best + size * randn(3, 6, g=g)).clamp(1e-6, 1 - 1e-6)
+                assert value(other) < highest
 
 
 # --- What is refused -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A sigmoid belief net of 200 units by NVIL, beside the table of Mnih and Gregor.
+"""A sigmoid belief net of 200 units by NVIL, beside the figure of Mnih and Gregor.
 
 python -m benchmarks.published.nvil --data FOLDER --folder CHECKPOINTS
 

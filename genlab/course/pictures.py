@@ -9,8 +9,10 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer
 from torch.distributions import Normal
+from torch.nn.functional import pad
 
 from genlab import data, plot
+from genlab.course.explorables.variational import load
 from genlab.density import KDE, Histogram
 from genlab.divergences import fit_gaussian, two_modes
 from genlab.em import GaussianMixture
@@ -138,10 +140,24 @@ def em() -> Figure:
     return fig
 
 
+def variational() -> Figure:
+    """What the codes of a plane decode to, from digit to digit."""
+    across, down = torch.linspace(-2.4, 2.4, 12), torch.linspace(1.3, -1.3, 5)
+    codes = torch.stack(torch.meshgrid(across, down, indexing="xy"), -1)
+    tiles = pad(load()[1.0].decoder(codes).mean.reshape(5, 12, 8, 8), (1, 1, 2, 2))
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    ax.imshow(tiles.transpose(1, 2).reshape(60, 120), cmap=_fade("model"), vmin=0, vmax=1)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return fig
+
+
 PICTURES = {
     "course": course,
     "00_models": models,
     "01_density": density,
     "02_divergences": divergences,
     "03_em": em,
+    "05_variational": variational,
 }

@@ -1,0 +1,73 @@
+"""Auxiliary variables: a flow over (x, e) with noise e at the side of x bounds log p(x) only.
+
+To double x by noise is not the same as to cut it into halves. With halves the density of x is
+exact; with noise the flow gives log p(x, e), and p(x) = ∫ p(x, e) de has no short form.
+"""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from genlab.em.kmeans import count
+from genlab.flows.flow import Flow, StandardNormal
+from genlab.models import query_points, sample_size
+from genlab.variational import importance_bound
+
+__all__ = ["AugmentedFlow"]
+
+
+# @catalogued(chapter="flows", source="Huang, Dinh and Courville 2020")
+class AugmentedFlow(nn.Module):
+    """A flow over d numbers of data followed by k of noise e ~ N(0, I).
+
+    .. math:: \\log p(x) = \\log \\mathrm E_{q(e)} \\frac{p(x, e)}{q(e)}
+              \\ge \\mathrm E_{q(e)} [\\log p(x, e) - \\log q(e)]
+
+    Args:
+        flow: over vectors of d + k entries.
+        noise: k, at least 1 and less than d + k.
+
+    Raises:
+        ValueError: no such k; data of another shape than ``(batch, d)``, or not finite.
+
+    Source: Huang, Dinh and Courville 2020, arXiv:2002.07101, eq. 5.
+
+    Example:
+        >>> from genlab.flows import NICE
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> model = AugmentedFlow(NICE(3, generator=rng), noise=1)
+        >>> x = model.sample(4, generator=rng)
+        >>> x.shape, model.elbo(x, generator=rng).shape
+        (torch.Size([4, 2]), torch.Size([4]))
+    """
+
+    def __init__(self, flow: Flow, noise: int = 1) -> None:
+        super().__init__()
+        total = flow.event[0] if len(flow.event) == 1 else 0
+        if not 0 < count(noise, "noise") < total:
+            raise ValueError(
+                f"Expected a flow over vectors and fewer noise entries than it has, got the event "
+                f"{flow.event} and noise={noise}."
+            )
+        self.flow, self.event = flow, (total - noise,)
+        self.noise = StandardNormal((noise,))
+
+    def log_weights(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Tensor:
+        """log p(x, e) − log q(e) at k draws of e for each x, ``[k, batch]``."""
+        x = query_points(x, self.event)
+        x = x.to(self.noise.zero.dtype).expand(count(k, "k"), *x.shape).flatten(0, 1)
+        e = self.noise.sample(len(x), generator=generator)
+        log_w = self.flow.log_prob(torch.cat([x, e], 1)) - self.noise.log_prob(e)
+        return log_w.unflatten(0, (k, -1)) if len(x) else log_w.reshape(k, 0)
+
+    def elbo(self, x: Tensor, n: int = 1, *, generator: Generator | None = None) -> Tensor:
+        """E_q[log p(x, e) − log q(e)] in nats, ``[batch]``, the mean over n draws."""
+        return self.log_weights(x, n, generator=generator).mean(0)
+
+    @torch.no_grad()
+    def log_prob_estimate(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Tensor:
+        """log of the mean weight of k draws, nats, ``[batch]``: it rises to log p(x) with k."""
+        return importance_bound(self.log_weights(x, k, generator=generator))
+
+    def sample(self, n: int, *, generator: Generator | None = None) -> Tensor:
+        """(x, e) from the flow, and e forgotten: ``[n, d]``."""
+        return self.flow.sample(sample_size(n), generator=generator)[:, : self.event[0]]
