@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 
 # Two threads a process are slower than one when processes run side by side (measured).
 export OMP_NUM_THREADS := 1
+# Some containers set it; then each of some hundred processes would compile torch and Sphinx anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help book test lint serve clean notebooks setup
 help:  ## print the targets
@@ -15,7 +17,7 @@ book: setup  ## build the website in _build/html
 	@$(BIN)/genlab build
 
 test: setup  ## run every test: theorems, laws, notebooks, examples
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## style of the code, and that no chapter imports a later one
 	@$(BIN)/ruff check .

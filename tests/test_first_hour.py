@@ -120,8 +120,9 @@ def somebody(tmp_path_factory) -> Iterator[Student]:
     if not any("proxy" in name.lower() for name in env):
         env |= {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "no_proxy": index_hosts(python)}
     env |= {"HOME": str(home), "PATH": f"{programs}:/usr/bin:/bin", "BROWSER": "true"}
-    # For a folder that is thrown away, nothing need be kept or compiled ahead.
-    env |= {"PIP_NO_CACHE_DIR": "1", "PIP_NO_COMPILE": "1", "OMP_NUM_THREADS": "1"}
+    # For a folder that is thrown away, nothing need be kept, compiled ahead, or drawn into a file.
+    env |= {"PIP_NO_CACHE_DIR": "1", "PIP_NO_COMPILE": "1", "PIP_PROGRESS_BAR": "off"}
+    env |= {"OMP_NUM_THREADS": "1"}
     for own in (".config/pip/pip.conf", ".pip/pip.conf"):
         if (Path.home() / own).is_file():
             (home / own).parent.mkdir(parents=True)

@@ -19,6 +19,8 @@ import pytest
 from small import commit, contents, git, small_course
 from test_site import pytestmark  # noqa: F401  Chromium and npm are needed here too
 
+import genlab
+from genlab.course import cli, notebooks
 from genlab.course.release import staging
 from genlab.course.release.archive import zipped
 from genlab.course.release.cut import release
@@ -59,22 +61,28 @@ def course(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def released(course) -> Path:
-    """The release of the small course."""
+def undisturbed(course) -> tuple[Path, float]:
+    """The release of the small course, and how many seconds it took."""
+    start = time.monotonic()
     done = cut(course, course.parent / "dist")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    return course.parent / "dist" / "2027.1"
+    return course.parent / "dist" / "2027.1", time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def released(undisturbed) -> Path:
+    """The release of the small course."""
+    return undisturbed[0]
 
 
 # --- All at once or not at all -----------------------------------------------------------------
 
 WRITER = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 from genlab.course.release import staging
 
-out, text, moment = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-lines = 0
+moment = lines = 0
 
 def trace(frame, event, argument):
     global lines
@@ -86,7 +94,7 @@ def trace(frame, event, argument):
             os.kill(os.getpid(), signal.SIGKILL)
     return trace
 
-def write():
+def write(out, text):
     with staging.scratch(out) as (hidden, run):
         new = hidden / "2027.1"
         new.mkdir()
@@ -94,17 +102,28 @@ def write():
             (new / name).write_text(text)
         staging.publish(new, out / "2027.1")
 
-sys.settrace(trace)
-write()
-sys.settrace(None)
-print(lines)
+ended = []
+for out, text, moment in json.loads(sys.argv[1]):
+    if not (child := os.fork()):  # a process of its own, and no Python to start
+        sys.settrace(trace)
+        write(Path(out), text)
+        sys.settrace(None)
+        os._exit(lines)
+    ended.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(ended))
 """
 
 
-def write(out: Path, text: str, moment: int = 0) -> subprocess.CompletedProcess:
-    """Publish sixteen files that all hold ``text``; killed at the given line, if any."""
-    argv = [sys.executable, "-c", WRITER, out, text, str(moment)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+def write(*writers: tuple[Path, str, int]) -> list[int]:
+    """Publish sixteen files that all hold a text, one writer after the other.
+
+    A writer is killed at its line, if that is not 0. Returns how each ended: the number of lines
+    that it went through, or the negative number of the signal.
+    """
+    told = json.dumps([(str(out), text, moment) for out, text, moment in writers])
+    argv = [sys.executable, "-c", WRITER, told]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=120)
+    return json.loads(done.stdout)
 
 
 def swept(out: Path) -> None:
@@ -118,16 +137,19 @@ def swept(out: Path) -> None:
 @pytest.mark.parametrize("there", [False, True], ids=["nothing before", "an old one before"])
 def test_killed_at_any_of_fifty_lines_there_is_the_old_release_or_the_new_one(tmp_path, there):
     if there:
-        write(tmp_path / "try", "old")
-    lines = int(write(tmp_path / "try", "new").stdout)
+        write((tmp_path / "old", "old", 0))
+        shutil.copytree(tmp_path / "old", tmp_path / "try")
+    (lines,) = write((tmp_path / "try", "new", 0))
     assert lines >= 50
+    # Fifty in both cases together, from the first line to the last.
+    killed = [
+        (tmp_path / f"{k}" / "dist", "new", 1 + round(k * (lines - 1) / 24)) for k in range(25)
+    ]
+    for out, _, _ in killed if there else ():
+        shutil.copytree(tmp_path / "old", out)
+    assert write(*killed) == [-signal.SIGKILL] * 25
     seen = set()
-    for k in range(25):  # fifty in both cases together, from the first line to the last
-        out = tmp_path / f"{k}" / "dist"
-        if there:
-            assert write(out, "old").returncode == 0
-        moment = 1 + round(k * (lines - 1) / 24)
-        assert write(out, "new", moment).returncode == -signal.SIGKILL
+    for out, _, _ in killed:
         swept(out)
         found = contents(out) if out.exists() else {}
         texts = set(found.values())
@@ -289,24 +311,31 @@ def test_a_shallow_clone_does_not_know_the_release_before(course, tmp_path):
     assert not (tmp_path / "dist").exists()
 
 
-def test_a_link_that_leads_out_of_the_repository_is_refused(course, tmp_path):
+def here(root: Path, out: Path, monkeypatch, version: str = "2027.1") -> int:
+    """Cut a release in this process, as if this genlab were that of the course."""
+    monkeypatch.setattr(genlab, "__file__", str(root / "genlab" / "__init__.py"))
+    monkeypatch.chdir(root)
+    return cli.main(["release", "--version", version, "--out", str(out)])
+
+
+def test_a_link_that_leads_out_of_the_repository_is_refused(course, tmp_path, monkeypatch, capsys):
     root = clone(course, tmp_path)
     (root / "mine").symlink_to(tmp_path)
     commit(root, "A link")
-    done = cut(root, tmp_path / "dist")
-    assert done.returncode == 1
-    assert done.stderr.startswith("genlab release: mine leads out of the repository")
+    assert here(root, tmp_path / "dist", monkeypatch) == 1
+    refusal = "genlab release: mine leads out of the repository"
+    assert capsys.readouterr().err.startswith(refusal)
     assert not (tmp_path / "dist").exists()
 
 
-def test_without_the_files_that_npm_fetches_nothing_is_begun(course, tmp_path):
-    given = command(clone(course, tmp_path), tmp_path / "dist")
+def test_without_the_files_that_npm_fetches_nothing_is_begun(course, tmp_path, monkeypatch, capsys):
     nowhere = {"cache": tmp_path / "npm", "registry": "http://127.0.0.1:9", "fetch_retries": "0"}
-    given["env"] |= {f"npm_config_{key}": str(value) for key, value in nowhere.items()}
-    done = subprocess.run(**given, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "npm could not fetch MathJax" in done.stderr
-    assert "2/5" not in done.stdout
+    for key, value in nowhere.items():
+        monkeypatch.setenv(f"npm_config_{key}", str(value))
+    assert here(clone(course, tmp_path), tmp_path / "dist", monkeypatch) == 1
+    said = capsys.readouterr()
+    assert "npm could not fetch MathJax" in said.err
+    assert "2/5" not in said.out
     assert not (tmp_path / "dist").exists()
 
 
@@ -348,10 +377,11 @@ def test_the_package_of_another_checkout_is_refused(course, tmp_path):
     assert not (tmp_path / "dist").exists()
 
 
-def test_the_command_says_why_on_stderr(course, tmp_path):
-    done = cut(course, tmp_path / "dist", "a b")
-    assert done.returncode == 1
-    assert done.stderr.startswith("genlab release: --version must be letters")
+def test_the_command_says_why_on_stderr(course, tmp_path, monkeypatch, capsys):
+    assert here(course, tmp_path / "dist", monkeypatch, "a b") == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("genlab release: --version must be letters")
+    assert said.out == ""
 
 
 # --- The release -------------------------------------------------------------------------------
@@ -387,38 +417,23 @@ def test_the_archives_hold_what_they_are_for(released):
     assert {"index.html", "01_density.html"} <= names("slides")
 
 
-def test_the_same_commit_gives_the_same_bytes_elsewhere(course, released, tmp_path):
-    elsewhere = tmp_path / "another place"
-    git(course, "clone", "--quiet", str(course), str(elsewhere))
-    git(elsewhere, "config", "core.autocrlf", "true")
-    given = command(elsewhere, tmp_path / "out")
-    given["env"] |= {"XDG_CONFIG_HOME": str(tmp_path / "home"), "TZ": "Asia/Tokyo", "LC_ALL": "C"}
-    done = subprocess.run(**given, umask=0o077, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    again = contents(tmp_path / "out" / "2027.1")
-    differ = [name for name, data in contents(released).items() if again[name] != data]
-    assert differ == []
-    assert git(elsewhere, "status", "--porcelain") == ""
-    assert not (tmp_path / "home" / "chromium").exists()
+def test_killed_at_a_random_one_of_fifty_moments(course, undisturbed, tmp_path):
+    """The whole command, with the children that it has just then; all files of the old one differ.
 
-
-def test_killed_at_a_random_one_of_fifty_moments(course, released, tmp_path):
-    """The whole command, with the children that it has just then."""
+    Undisturbed, the same commit gives the same bytes: ``test_teach.py`` shows it.
+    """
+    released, seconds = undisturbed
+    new = contents(released.parent)
     out = tmp_path / "dist"
     shutil.copytree(released.parent, out)
+    for file in (out / "2027.1").iterdir():
+        file.write_bytes(b"old")
     old = contents(out)
     root = clone(course, tmp_path)
-    (root / "book" / "notation.md").write_text("# Notation\n\nThe model is $\\phat$.\n")
-    commit(root, "Another word")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     given = command(root, out)
     given["env"] |= {"TMPDIR": str(temporary)}
-    start = time.monotonic()
-    done = subprocess.run(**command(root, tmp_path / "dry"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    seconds = time.monotonic() - start
-    new = {f"2027.1/{k}": v for k, v in contents(tmp_path / "dry" / "2027.1").items()}
     moment = random.randrange(50)
     print(f"killed at moment {moment} of 50 in {seconds:.0f} s")
     with subprocess.Popen(
@@ -454,15 +469,17 @@ def at_work_in(folder: Path) -> list[str]:
     return found
 
 
-def test_a_solution_on_a_page_stops_the_release_and_leaves_nothing(course, tmp_path):
+def test_a_solution_on_a_page_stops_the_release_and_leaves_nothing(
+    course, tmp_path, monkeypatch, capsys
+):
     root = clone(course, tmp_path)
     page = root / "book" / "notation.md"
     page.write_text("# Notation\n\n`doubled_number_of_density = x + x`\n")
     commit(root, "A slip")
-    done = cut(root, tmp_path / "dist")
-    assert done.returncode == 1
-    assert "notation.html" in done.stderr
-    assert "solutions/01_density.py" in done.stderr
+    assert here(root, tmp_path / "dist", monkeypatch) == 1
+    refusal = capsys.readouterr().err
+    assert "notation.html" in refusal
+    assert "solutions/01_density.py" in refusal
     assert not (tmp_path / "dist").exists()
 
 
@@ -476,7 +493,7 @@ def test_the_notes_name_what_changed_since_the_tag_before(course, tmp_path):
     assert notes(root, read(root), "2027.1", "abc" * 14, when) == first  # its own tag says nothing
     source = root / "solutions" / "01_density.py"
     source.write_text(source.read_text().replace("doubles a number", "doubles any number"))
-    subprocess.run([sys.executable, "-m", "genlab.course.cli", "notebooks"], cwd=root, check=True)
+    notebooks.write(root, ["01_density"])
     log = root / "CHANGELOG.md"
     log.write_text(log.read_text() + "- Exercise 1.1 says any.\n")
     commit(root, "Say any")

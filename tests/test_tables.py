@@ -111,7 +111,9 @@ def test_every_slip_is_told_with_its_number_and_its_tests(root):
     assert len(slips) >= 13
     assert sorted(found) == sorted(name.lower() for name in slips)
     chapters = [slips[name.upper()]["chapter"] for name in found]
-    assert [c for c, _ in itertools.groupby(chapters)] == ["models", "density", "divergences", "em"]
+    assert [c for c, _ in itertools.groupby(chapters)] == [
+        page.stem[3:] for page in sorted((root / "book").glob("[0-9][0-9]_*.md"))
+    ]
     for name, row in slips.items():
         keys = {"Printed": "printed", "Right": "right", "Shown": "shown"}
         expected = {key: row[field] for key, field in keys.items()}

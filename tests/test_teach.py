@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from small import git, small_course
+from small import contents, git, small_course
 from test_notebooks import said
 from test_site import pytestmark as needs_chromium_and_npm
 
@@ -42,8 +42,11 @@ for name, old, new in (
 """
 
 
-def script() -> str:
-    """The page as one script: its file is written, its commands stand in their order."""
+def scripts() -> tuple[str, str]:
+    """The page as a script: its file is written, its commands stand in their order.
+
+    The last block, for "whoever has the commit", is a script of its own.
+    """
     lines = []
     for language, text in BLOCKS:
         if language == "toml":
@@ -51,7 +54,8 @@ def script() -> str:
         if language == "sh":
             lines += [REPAIR] if "make notebooks" in text else []
             lines.append(text)
-    return "".join(lines)
+    assert "git switch --quiet --detach release-2027.1" in lines[-1]
+    return "".join(lines[:-1]), lines[-1]
 
 
 def environment(root: Path) -> None:
@@ -63,34 +67,45 @@ def environment(root: Path) -> None:
     (mine / "course.pth").write_text(f"{root}\n{packages}\n")
     for folder in ("share", "etc"):
         (there / folder).symlink_to(here / folder)
+    # As pip writes it, since the name of the folder may hold a space.
+    begin = f"#!/bin/sh\n'''exec' \"{there}/bin/python\" \"$0\" \"$@\"\n' '''\n".encode()
     for program in (here / "bin").iterdir():
-        data = program.read_bytes()
-        if data.startswith(f"#!{here}/bin/python".encode()):
+        first, _, rest = program.read_bytes().partition(b"\n")
+        if first.startswith(f"#!{here}/bin/python".encode()):
             target = there / "bin" / program.name
-            target.write_bytes(data.replace(bytes(here), bytes(there), 1))
+            target.write_bytes(begin + rest)
             target.chmod(0o755)
     (there / "installed").touch()
 
 
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory) -> Path:
-    """A clone in which a new instructor typed every command of the page, in one shell."""
-    folder = tmp_path_factory.mktemp("teach")
-    root = folder / "genlab"
-    course = small_course(folder)
-    git(folder, "clone", "--quiet", str(course), str(root))
+def cloned(course: Path, root: Path) -> None:
+    """A clone in which all is installed."""
+    git(course, "clone", "--quiet", str(course), str(root))
     shutil.copytree(course / "book/_static/vendor", root / "book/_static/vendor")  # spares npm
     environment(root)
+
+
+def typed(script: str, root: Path, umask: int = -1, **given: str) -> None:
+    """Somebody types the commands in one shell; each succeeds, and the clone is clean after."""
     who = {"NAME": "An instructor", "EMAIL": "instructor@example.org"}
     env = os.environ | {f"GIT_{role}_{k}": who[k] for role in ("AUTHOR", "COMMITTER") for k in who}
     env.pop("PYTHONPATH", None)
-    (folder / "script").write_text(script())
-    done = subprocess.run(
-        ["sh", "-ex", folder / "script"], cwd=root, env=env, capture_output=True, text=True
-    )
+    file = root.parent / "script"
+    file.write_text(script)
+    command = {"args": ["sh", "-ex", file], "cwd": root, "env": env | given, "umask": umask}
+    done = subprocess.run(**command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert git(root, "status", "--porcelain") == ""
     assert git(root, "branch", "--show-current") == "main\n"
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Path:
+    """A clone in which a new instructor typed every command of the page but the last block."""
+    folder = tmp_path_factory.mktemp("teach")
+    root = folder / "genlab"
+    cloned(small_course(folder), root)
+    typed(scripts()[0], root)
     return root
 
 
@@ -216,6 +231,21 @@ def test_nbgrader_makes_an_assignment_from_the_instructors_archive(taught):
     assert "HIDDEN TESTS" not in text
     assert "doubled_number_of_density" not in text
     assert (course / "gradebook.db").is_file()
+
+
+@needs_chromium_and_npm
+def test_whoever_has_the_commit_makes_the_same_bytes_elsewhere(taught, tmp_path):
+    """The last block, in another place, with another hour, language, umask and ends of lines."""
+    elsewhere = tmp_path / "another place"
+    cloned(taught, elsewhere)
+    shutil.copytree(taught / "dist" / "2027.1", elsewhere / "dist" / "2027.1")
+    git(elsewhere, "config", "core.autocrlf", "true")
+    other = {"XDG_CONFIG_HOME": str(tmp_path / "home"), "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    typed(scripts()[1], elsewhere, umask=0o077, **other)
+    again = contents(elsewhere / "dist" / "again" / "2027.1")
+    assert again == contents(taught / "dist" / "2027.1")
+    assert len(again) == 7
+    assert not (tmp_path / "home" / "chromium").exists()
 
 
 # --- The page --------------------------------------------------------------------------------
