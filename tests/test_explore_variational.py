@@ -247,6 +247,8 @@ def test_models_in_double_precision_are_shown_too(g):
         (lambda g: {float(i): vae(g) for i in range(1, 11)}, "one to nine models"),
         (lambda g: {0.0: vae(g)}, r"each under its β > 0, .* got the keys \[0.0\]"),
         (lambda g: {math.inf: vae(g)}, "each under its β > 0"),
+        (lambda g: {"1": vae(g)}, r"got the keys \['1'\]"),
+        (lambda g: vae(g), "one to nine models, .* got a VAE"),
         (lambda g: {1.0: nn.Linear(1, 1)}, "Expected under 1.0 a VAE .* got a Linear"),
         (
             lambda g: {

@@ -450,7 +450,7 @@ def test_a_triangular_map_takes_any_mixture_to_the_normal_law(g):
 
 # covers: E72
 def test_the_triangular_map_of_a_law_that_is_not_gaussian(g):
-    # y₁ exponential, y₂ = y₁² + Laplace noise: the map of the check in errata.md.
+    # y₁ exponential, y₂ = y₁² + Laplace noise.
     n = 20_000
     y1 = -torch.log1p(-torch.rand(n, dtype=DOUBLE, generator=g))
     with torch.random.fork_rng():
@@ -464,6 +464,29 @@ def test_the_triangular_map_of_a_law_that_is_not_gaussian(g):
 
 
 # covers: S4-58
+def test_knothe_rosenblatt_has_its_slope_at_a_median_too():
+    line = KnotheRosenblatt([1.0], torch.tensor([[0.3]]), torch.tensor([[[4.0]]]))
+    laws.log_det_agrees(line, torch.tensor([[0.3], [0.4]], dtype=DOUBLE))
+
+
+def test_where_a_density_is_zero_it_says_so_and_not_a_number():
+    assert UnitCube((1,)).log_prob(torch.tensor([[math.nan], [0.5]])).tolist() == [-math.inf, 0]
+    at_zero = log_pushforward(Normal(0.0, 1.0).log_prob, [torch.log], torch.tensor([0.0, 1.0]))
+    assert at_zero.tolist() == pytest.approx([-math.inf, -0.5 * math.log(2 * math.pi)])
+
+
+def test_infinite_log_determinants_do_not_cancel():
+    class Endless(Scaling):
+        def forward(self, x):
+            return x, x.new_full((len(x),), math.inf)
+
+        def inverse(self, z):
+            return z, z.new_full((len(z),), -math.inf)
+
+    with pytest.raises(LawBroken, match="must sum to 0"):
+        laws.inverts(Endless((1,)), torch.ones(2, 1))
+
+
 def test_one_component_of_knothe_rosenblatt_is_the_cholesky_map(g):
     covariance = torch.tensor([[2.0, 0.6, 0.1], [0.6, 1.0, 0.3], [0.1, 0.3, 0.5]]).double()
     t = KnotheRosenblatt([1.0], numbers(1, -1, 2)[None], covariance[None])
@@ -697,7 +720,7 @@ def test_the_area_of_a_mapped_polygon_is_kept_and_so_is_the_entropy():
 
 
 def numbers_of_the_check() -> tuple[Tensor, Tensor, Tensor]:
-    """The two matrices and the point of the check in errata.md, drawn in its order."""
+    """Two matrices and a point, drawn in this order."""
     rng = np.random.default_rng(2)
     rng.normal(size=15)
     W1, W2 = (torch.from_numpy(w) for w in rng.normal(size=(2, 2, 2)))
@@ -1049,7 +1072,7 @@ def test_a_rational_quadratic_spline_rises_goes_through_its_knots_and_inverts(g)
     assert flat[1].abs().max() < 1e-12
     with pytest.raises(ValueError, match="3K - 1"):
         rational_quadratic(x, each[:, :-1])
-    with pytest.raises(ValueError, match="2 bins or more"):
+    with pytest.raises(ValueError, match="2 to 999 bins"):
         SplineCoupling((2,), net(1, 2), bins=1)
 
 
@@ -1062,7 +1085,7 @@ def test_one_converter_gives_the_literatures_numbers_their_right_size():
     assert bits_per_dim(1980.50, 784, cell=1 / 256) == pytest.approx(4.36, abs=5e-3)
     assert bits_per_dim(1980.50, 784) == pytest.approx(-3.64, abs=5e-3)  # the trap
     assert bits_per_dim(0.0, 784, cell=1 / 256) == 8
-    # The peer course: 64 pixels of 17 values, noise of one whole cell.
+    # Digits: 64 pixels of 17 values, noise of one whole cell.
     assert bits_per_dim(-124.4, 64) == pytest.approx(2.804, abs=5e-4)
     assert bits_per_dim(-106.3, 64) == pytest.approx(2.396, abs=5e-4)
     assert bits_per_dim(-64 * math.log(17), 64) == pytest.approx(math.log2(17))

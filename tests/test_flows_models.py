@@ -447,7 +447,7 @@ def test_a_density_of_whole_numbers_that_got_no_noise_grows_without_bound():
     assert gains[2] > gains[1] + 6 > gains[0] + 10
     # The printed number would be a better code than any: fewer than 0 bits.
     assert bits_per_dim(gains[2], 1) < -15
-    # Half of the noise (bug 1 of the peer course): 64 pixels gain 64 log 2 nats for nothing.
+    # Half of the noise, as in a published RealNVP: 64 pixels gain 64 log 2 nats for nothing.
     assert 64 * math.log(2) == pytest.approx(44.4, abs=0.05)
     assert bits_per_dim(-123.7, 64, cell=0.5) == pytest.approx(
         bits_per_dim(-(123.7 + 44.361), 64), abs=1e-3
@@ -479,11 +479,20 @@ def test_the_noise_never_leaves_its_cell():
     assert (y.floor() == x).all()
 
 
+@pytest.mark.parametrize(("couplings", "total"), [(1, 8), (2, 12), (3, 10), (8, 12)])
+def test_all_couplings_together_scale_no_entry_by_more_than_e_to_the_four(g, couplings, total):
+    # Three entries: of an odd number of couplings the last leaves one entry at half of the limit.
+    model = RealNVP(3, couplings, (8,), generator=g).double().requires_grad_(False)
+    for w in model.parameters():
+        w.fill_(1e3)  # every scale at its bound
+    log_det = model.transform(torch.zeros(1, 3, dtype=torch.float64))[1]
+    assert abs(float(log_det)) == pytest.approx(total)
+
+
 # --- Digits --------------------------------------------------------------------------------------
 
 
 def test_on_digits_a_flow_behind_the_histograms_beats_the_histograms():
-    # Small: the benchmark has the peer course's split and five seeds.
     g = seeded(6)
     images = data.digits()
     x, test = ((16 * v.flatten(1)).round() for v in (images.train, images.test))

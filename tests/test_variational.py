@@ -110,7 +110,6 @@ def test_the_gap_is_the_divergence_from_the_posterior(g):
 
 @pytest.mark.covers("E25", "S4-16")
 def test_with_plus_kl_the_bound_is_none_for_most_q():
-    # The model and the draws of the check in errata.md, in its order.
     rng = np.random.default_rng(0)
     rng.dirichlet(np.ones(6), size=2)
     prior, rows, q = (rng.dirichlet(np.ones(k), size=s) for k, s in ((5, None), (4, 5), (5, None)))
@@ -797,7 +796,7 @@ def machine(g: torch.Generator, codes: int = 3, values: int = 4) -> HelmholtzMac
 
 
 def machine_of_the_errata() -> tuple[HelmholtzMachine, torch.Tensor]:
-    """The model of the checks in errata.md, and data that are all x = 1."""
+    """A random model of three codes, and data that are all x = 1."""
     rng = np.random.default_rng(5)
     tables = rng.dirichlet(np.ones(3)), rng.normal(size=(3, 4)), rng.normal(size=(4, 3))
     return HelmholtzMachine(*map(torch.from_numpy, tables)), numbers(0, 1, 0, 0)

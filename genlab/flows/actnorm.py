@@ -54,6 +54,8 @@ class ActNorm(Transform):
 
     def _start(self, x: Tensor) -> None:
         rows = x.transpose(0, 1).reshape(self.event[0], -1)
+        if not rows.isfinite().all():
+            raise ValueError("Expected finite rows to start from, got NaN or infinity among them.")
         sigma = rows.std(1, correction=0)
         constant = (~(sigma > 0)).nonzero().flatten().tolist()
         if constant:

@@ -64,7 +64,8 @@ def log_pushforward(
             )
         slope = torch.autograd.grad(total, x)[0]
         term = log_prob(z.detach().nan_to_num()) + slope.abs().log()
-        terms.append(torch.where(z.isnan() | slope.isnan(), -math.inf, term))
+        # No z: the branch is NaN there, or runs to infinity, as a logarithm does at 0.
+        terms.append(torch.where(z.isfinite() & ~slope.isnan(), term, -math.inf))
     return torch.stack(terms).detach().logsumexp(0)
 
 

@@ -49,7 +49,7 @@ class StandardNormal(_Base):
 
 
 class UnitCube(_Base):
-    """The uniform law on (0, 1]^d: log p(z) = 0 inside, −∞ outside.
+    """The uniform law on [0, 1]^d: log p(z) = 0 inside, −∞ outside; it draws no 0.
 
     Args:
         event: shape of z, with d entries.
@@ -60,8 +60,8 @@ class UnitCube(_Base):
     """
 
     def log_prob(self, z: Tensor) -> Tensor:
-        outside = ((z < 0) | (z > 1)).flatten(1).any(1)
-        return z.new_zeros(len(z)).masked_fill(outside, -math.inf)
+        inside = ((z >= 0) & (z <= 1)).flatten(1).all(1)
+        return z.new_zeros(len(z)).masked_fill(~inside, -math.inf)
 
     def sample(self, n: int, *, generator: Generator | None = None) -> Tensor:
         return 1 - torch.rand(**self._shape(n, generator))  # not 0, of which the logarithm is taken

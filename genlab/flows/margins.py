@@ -24,7 +24,7 @@ class GaussianMargins(Transform):
               = \\sum_j \\log \\hat p_j(\\lfloor x_j \\rfloor) - \\log \\varphi(z_j), \\qquad
               \\hat p_j(v) = \\frac{n_j(v) + a}{n + a \\cdot \\text{levels}}
 
-    A diagonal map, so not a learnt one: it has no parameters. Outside (0, levels) the density is 0.
+    A diagonal map, so not a learnt one: it has no parameters. Outside [0, levels] the density is 0.
     Tables in float64.
 
     Args:
@@ -52,7 +52,9 @@ class GaussianMargins(Transform):
         x = check_levels(x, count(levels, "levels"), tuple(x.shape[1:]))
         super().__init__(tuple(x.shape[1:]))
         self.levels = levels
-        counts = torch.nn.functional.one_hot(x.long(), levels).double().sum(0) + smoothing
+        first = levels * torch.arange(x[0].numel())  # of each entry's counters
+        counts = (x.long().flatten(1) + first).flatten().bincount(minlength=levels * len(first))
+        counts = counts.double().reshape(*x.shape[1:], levels) + smoothing
         p = counts / counts.sum(-1, keepdim=True)
         zero = torch.zeros_like(p[..., :1])
         self.register_buffer("p", p)

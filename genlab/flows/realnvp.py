@@ -50,8 +50,9 @@ class RealNVP(Flow):
         for i in range(count(couplings, "couplings")):
             kept, moved = (half, d - half) if i % 2 == 0 else (d - half, half)
             net = MLP(kept, 2 * moved, hidden, generator=generator)
-            # An entry moves in every second coupling: couplings / 2 · bound = 4.
-            coupling = AffineCoupling((d,), zero_last(net), first=i % 2 == 0, bound=8 / couplings)
+            # An entry moves in every second coupling, half of them rounded up.
+            bound = 4 / ((couplings + 1) // 2)
+            coupling = AffineCoupling((d,), zero_last(net), first=i % 2 == 0, bound=bound)
             layers.append(coupling)
         super().__init__(StandardNormal((d,)), Compose(*layers))
 

@@ -118,8 +118,10 @@ class SplineCoupling(Coupling):
         bound: float = 3.0,
     ) -> None:
         super().__init__(event, net, first=first)
-        if count(bins, "bins") < 2 or not bound > 0:
-            raise ValueError(f"Expected 2 bins or more and a bound > 0, got {bins} and {bound!r}.")
+        if not 2 <= count(bins, "bins") < 1 / _LEAST or not 0 < bound < math.inf:
+            raise ValueError(
+                f"Expected 2 to 999 bins and a finite bound > 0, got {bins} and {bound!r}."
+            )
         self.per_entry, self.bound = 3 * bins - 1, bound
 
     def move(self, v: Tensor, parameters: Tensor) -> Pair:

@@ -121,5 +121,6 @@ def normal_cdf(x: Tensor) -> Tensor:
 
 def normal_quantile(below: Tensor, above: Tensor) -> Tensor:
     """Φ⁻¹(below) with above = 1 − below, from the smaller of the two: no digits are lost."""
-    smaller = torch.minimum(below, above).clamp_min(1e-300)
+    # Not torch.minimum: at a tie it halves the gradient, and at the median the two are equal.
+    smaller = torch.where(below <= above, below, above).clamp_min(torch.finfo(below.dtype).tiny)
     return torch.where(below <= above, 1.0, -1.0) * torch.special.ndtri(smaller)

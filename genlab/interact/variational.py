@@ -90,10 +90,12 @@ def rate_distortion(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _own(models: Mapping[float, VAE]) -> str:
-    if not 1 <= len(models) <= 9 or not all(0 < beta < math.inf for beta in models):
+    named = isinstance(models, Mapping)
+    numbered = named and all(isinstance(beta, int | float) for beta in models)
+    if not numbered or not 1 <= len(models) <= 9 or not all(0 < b < math.inf for b in models):
         raise ValueError(
             "Expected one to nine models, each under its β > 0, for instance {1.0: vae}, "
-            f"got the keys {list(models)}."
+            f"got {f'the keys {list(models)}' if named else f'a {type(models).__name__}'}."
         )
     for beta, model in models.items():
         fits = isinstance(model, VAE) and (model.latent, model.event) == (2, (64,))
