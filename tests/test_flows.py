@@ -411,13 +411,13 @@ def test_box_muller_turns_the_square_into_the_normal_plane(g):
 
 # covers: S2-07
 def test_draws_through_a_generator_follow_the_density_of_the_flow(g):
-    model = Flow(StandardNormal((2,)), moved(TWO_COUPLINGS(), 8)).double()
+    model = Flow(StandardNormal((2,)), moved(pair_of_couplings(), 8)).double()
     laws.samples_follow(model, [-6.0, -6.0], [6.0, 6.0], generator=g)
     z = model.base.sample(500, generator=seeded(4))
     assert torch.equal(model.transform.inverse(z)[0], model.sample(500, generator=seeded(4)))
 
 
-def TWO_COUPLINGS() -> Compose:  # noqa: N802
+def pair_of_couplings() -> Compose:
     return Compose(
         AffineCoupling((2,), net(1, 2, 1)), AffineCoupling((2,), net(1, 2, 2), first=False)
     )
@@ -603,7 +603,7 @@ def test_x_and_z_have_the_same_number_of_dimensions_or_the_constructor_refuses()
 # covers: E70
 def test_a_connected_base_keeps_a_bridge_and_a_mixture_as_base_does_not(g):
     # Whatever the homeomorphism: the path between two latents leads over the gap.
-    t = moved(TWO_COUPLINGS(), 2).double()
+    t = moved(pair_of_couplings(), 2).double()
     ends = numbers(-2, 0, 2, 0).reshape(2, 2)
     z = t(ends)[0].detach()
     path = torch.lerp(z[0], z[1], torch.linspace(0, 1, 4001, dtype=DOUBLE)[:, None])
