@@ -139,10 +139,11 @@ def check_support(p: Distribution, x: Tensor) -> None:
     if support is constraints.real:
         return
     low, high = (float(extreme) for extreme in x.aminmax())
-    # An interval holds all if it holds the extremes, which is much faster.
-    interval = isinstance(support, constraints.interval)
-    held = support.check(torch.tensor([low, high])) if interval else p.support.check(x)
-    if not held.all():
+    if isinstance(support, constraints.interval):  # holds all if it holds the extremes: faster
+        held = bool(support.lower_bound <= low and high <= support.upper_bound)
+    else:
+        held = bool(p.support.check(x).all())
+    if not held:
         name = type(getattr(p, "base_dist", p)).__name__.strip("_")
         raise ValueError(
             f"The data reach from {low:.4g} to {high:.4g}, and the decoder's distribution, "
