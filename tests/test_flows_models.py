@@ -15,6 +15,7 @@ from genlab.flows import (
     AffineCoupling,
     AugmentedFlow,
     Compose,
+    Coupling,
     Dequantised,
     Flow,
     GaussianMargins,
@@ -100,7 +101,7 @@ def trained(name: str, steps: int = 25) -> Flow:
 # --- The laws, over every model, before and after training ---------------------------------------
 
 
-# covers: S0-22, S2-18
+@pytest.mark.covers("S0-22", "S2-18")
 @pytest.mark.parametrize("name", IN_PLANE)
 def test_in_the_plane_the_integral_is_one_before_and_after_training(name):
     model = MODELS[name](seeded(1))
@@ -110,7 +111,7 @@ def test_in_the_plane_the_integral_is_one_before_and_after_training(name):
     assert total == pytest.approx(1, abs=1e-4)
 
 
-# covers: S2-25, S4-76
+@pytest.mark.covers("S2-25", "S4-76")
 @each_model
 def test_a_trained_model_inverts_and_its_log_determinant_is_autograds(name, g):
     model = trained(name)
@@ -192,7 +193,7 @@ def test_dtype_follows_the_weights(name, g):
 def test_wrong_points_are_refused_in_a_sentence(name):
     model = MODELS[name](seeded())
     d, *rest = model.event
-    shapes = [(4, d + 1, *rest), (4, d - 1, *rest), (4, 1, *rest), model.event]
+    shapes = [(4, d + 1, *rest), (4, d - 1, *rest), (4, 1, *rest), (0, d + 1, *rest), model.event]
     for shape in [s for s in shapes if s[1:] != model.event]:
         with pytest.raises(ValueError, match="Expected points of shape"):
             model.log_prob(torch.zeros(shape))
@@ -215,6 +216,64 @@ def test_the_state_goes_round_to_the_bit_and_nothing_is_left_on_a_device(name, g
     assert model.base.zero.device.type == "meta"
 
 
+@each_model
+def test_the_generator_alone_decides_the_first_weights(name):
+    before = torch.get_rng_state()
+    one, other, another = (MODELS[name](seeded(i)).state_dict() for i in (1, 1, 2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    assert any(not torch.equal(one[k], another[k]) for k in one)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if "RealNVP" in n or "Glow" in n])
+def test_realnvp_and_glow_start_as_the_normal_law(name, g):
+    model = MODELS[name](g).double()  # couplings that do nothing, and rotations
+    x = points(model, 20, g)
+    truth = Normal(0.0, 1.0).log_prob(x).flatten(1).sum(1)
+    assert torch.allclose(model.log_prob(x), truth, atol=1e-5)  # the rotations are of float32
+
+
+@pytest.mark.parametrize("build", [NICE, RealNVP])
+def test_couplings_of_vectors_take_turns(build, g):
+    model = build(5, 3, (7,), generator=g)
+    couplings = [part for part in model.transform.parts if isinstance(part, Coupling)]
+    assert [c.first for c in couplings] == [True, False, True]
+    per_entry = couplings[0].per_entry
+    layers = [[m for m in c.net if isinstance(m, nn.Linear)] for c in couplings]
+    shapes = [(first.in_features, first.out_features, last.out_features) for first, last in layers]
+    assert shapes == [(2, 7, 3 * per_entry), (3, 7, 2 * per_entry), (2, 7, 3 * per_entry)]
+    assert len(model.transform.parts) - len(couplings) == (build is NICE)  # its scaling
+    assert len(NICE(5, 3, scaling=False, generator=g).transform.parts) == 3
+
+
+@pytest.mark.covers("S2-20")
+def test_realnvp_of_images_masks_by_colours_and_then_by_rows(g):
+    model = ImageRealNVP((2, 8, 8), 2, 3, 4, generator=g)
+    assert len(model.transform.stages) == 2
+    for stage in model.transform.stages:
+        squeeze, *turns = stage.parts
+        assert [type(part).__name__ for part in turns] == (
+            ["AffineCoupling"] * 3 + ["Permutation"] + ["AffineCoupling"] * 3
+        )
+        assert [t.first for t in turns[:3]] == [t.first for t in turns[4:]] == [True, False, True]
+        rows = (torch.arange(squeeze.event[1]) % 2.0)[:, None].expand(squeeze.event)[None]
+        z = turns[3](squeeze(rows)[0])[0]
+        half = z.shape[1] // 2
+        assert not z[:, :half].any()
+        assert z[:, half:].all()
+
+
+@pytest.mark.covers("S4-57")
+def test_glow_is_steps_of_three_layers_at_each_scale(g):
+    model = Glow((1, 8, 8), 2, 3, 4, generator=g)
+    assert len(model.transform.stages) == 2
+    for stage in model.transform.stages:
+        assert [type(part).__name__ for part in stage.parts] == ["Squeeze"] + ["Compose"] * 3
+        for step in stage.parts[1:]:
+            names = [type(part).__name__ for part in step.parts]
+            assert names == ["ActNorm", "LUConv", "AffineCoupling"]
+
+
 def test_the_same_seed_builds_and_trains_the_same_flow():
     one, other = trained("RealNVP"), trained("RealNVP")
     x = torch.randn(5, 2, generator=seeded())
@@ -231,7 +290,7 @@ def test_what_is_no_base_and_no_size_is_refused():
     for build in (NICE, RealNVP):
         with pytest.raises(ValueError, match="d as an integer"):
             build(0)
-        with pytest.raises(ValueError, match="1 or more"):
+        with pytest.raises(ValueError, match="2 or more features to cut into halves, got 1"):
             build(1)
         with pytest.raises(ValueError, match="couplings as an integer"):
             build(2, 0)
@@ -242,6 +301,23 @@ def test_what_is_no_base_and_no_size_is_refused():
             build((64,))
         with pytest.raises(ValueError, match="scales as an integer"):
             build((1, 8, 8), 0)
+        with pytest.raises(ValueError, match=r"(steps|couplings) as an integer"):
+            build((1, 8, 8), 1, 0)
+
+
+def test_training_on_whole_numbers_is_refused(g):
+    model = RealNVP(2, 2, (8,), generator=g)
+    x = torch.randint(0, 17, (50, 2), generator=g)
+    for whole in (x, x.float()):
+        with pytest.raises(ValueError, match=r"without bound\. Add uniform noise"):
+            negative_log_likelihood(model, whole)
+    with pytest.raises(ValueError, match="Add uniform noise"):
+        fit(model, negative_log_likelihood, x.float(), steps=1, progress=False)
+    noisy = x + torch.rand(x.shape, generator=g)
+    assert torch.equal(negative_log_likelihood(model, noisy), -model.log_prob(noisy))
+    assert model.log_prob(x.float()).shape == (50,)  # to ask at such points is no crime
+    with pytest.raises(ValueError, match="n >= 1"):
+        fit(model, negative_log_likelihood, noisy[:0], steps=1, progress=False)
 
 
 # --- Deep ----------------------------------------------------------------------------------------
@@ -280,8 +356,8 @@ def fitted(model: Flow, x: Tensor, steps: int, g: torch.Generator, lr: float = 5
     return model
 
 
-# proves: thm-volume-price
-# covers: S2-16, S2-20, S0-23, E63
+@pytest.mark.proves("thm-volume-price")
+@pytest.mark.covers("S2-16", "S2-20", "S0-23", "E63")
 def test_nice_without_scaling_pays_1614_nats_and_the_others_do_not():
     g = seeded()
     x, test = (2 * torch.randn(n, 2, generator=g) for n in (4000, 40_000))
@@ -302,7 +378,7 @@ def test_nice_without_scaling_pays_1614_nats_and_the_others_do_not():
     assert 0 <= gaps["affine"] < 0.06
 
 
-# covers: S0-23, S2-20
+@pytest.mark.covers("S0-23", "S2-20")
 def test_on_two_moons_couplings_that_scale_beat_couplings_that_add():
     g = seeded(1)
     moons = data.TwoMoons(noise=0.1)
@@ -317,7 +393,7 @@ def test_on_two_moons_couplings_that_scale_beat_couplings_that_add():
     assert nll["RealNVP"] < entropy + 0.3
 
 
-# covers: S2-17
+@pytest.mark.covers("S2-17")
 def test_maximum_likelihood_reaches_the_entropy_on_data_from_a_flow():
     g = seeded(2)
     truth = RealNVP(2, 2, (8,), generator=g)
@@ -344,7 +420,7 @@ def test_a_scaling_alone_fits_very_narrow_and_very_wide_data(sigma):
     assert float((model.log_prob(x).detach() - truth).mean()) == pytest.approx(0, abs=2e-3)
 
 
-# covers: S4-57
+@pytest.mark.covers("S4-57")
 def test_a_step_of_glow_learns_a_rotation_that_couplings_of_fixed_halves_need_not_see():
     g = seeded(4)
     a = math.pi / 4
@@ -362,7 +438,7 @@ def test_a_step_of_glow_learns_a_rotation_that_couplings_of_fixed_halves_need_no
 # --- Auxiliary variables -------------------------------------------------------------------------
 
 
-# covers: S2-13, E61
+@pytest.mark.covers("S2-13", "E61")
 def test_an_augmented_flow_is_a_bound_and_not_a_density(g):
     model = AugmentedFlow(NICE(3, hidden=(8,), generator=g), noise=1)
     assert isinstance(model, LowerBound)
@@ -389,14 +465,41 @@ def test_an_augmented_flow_is_a_bound_and_not_a_density(g):
     for bad in (0, 3):
         with pytest.raises(ValueError, match="noise"):
             AugmentedFlow(NICE(3, generator=g), noise=bad)
-    with pytest.raises(ValueError, match=r"shape \(batch, 2\)"):
-        model.elbo(randn(4, 3, g=g))
+    for shape in ((4, 3), (4, 1), (2,), (0, 3)):
+        with pytest.raises(ValueError, match=r"shape \(batch, 2\)"):
+            model.elbo(torch.zeros(shape))
+    with pytest.raises(ValueError, match="Expected a flow over vectors"):
+        AugmentedFlow(Glow((1, 4, 4), 1, 1, 4, generator=g))
+    for ask in (model.log_weights, model.log_prob_estimate):
+        with pytest.raises(ValueError, match="k as an integer"):
+            ask(x, 0)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        AugmentedFlow(NICE(3, hidden=(8,), generator=seeded(1)), noise=1),
+        Dequantised(NICE(2, hidden=(8,), generator=seeded(1)), levels=3),
+    ],
+)
+def test_the_bound_is_the_mean_logarithm_and_the_estimate_the_logarithm_of_the_mean(model):
+    x = torch.ones(3, 2)
+    log_w = model.log_weights(x, 5, generator=seeded(2))
+    assert log_w.shape == (5, 3)
+    assert len(log_w.unique()) == 15  # equal rows, and each has its own noise
+    elbo = model.elbo(x, 5, generator=seeded(2))
+    estimate = model.log_prob_estimate(x, 5, generator=seeded(2))
+    assert torch.allclose(elbo, log_w.mean(0), atol=1e-6)
+    assert torch.allclose(estimate, log_w.exp().mean(0).log(), atol=1e-6)
+    assert elbo.requires_grad
+    assert not estimate.requires_grad
+    assert not torch.equal(elbo, model.elbo(x, 5, generator=seeded(3)))
 
 
 # --- Whole numbers -------------------------------------------------------------------------------
 
 
-# proves: thm-dequantisation
+@pytest.mark.proves("thm-dequantisation")
 def test_dequantisation_bounds_the_probability_of_whole_numbers(g):
     flow = RealNVP(2, 2, (8,), generator=g)
     with torch.no_grad():
@@ -424,7 +527,7 @@ def test_dequantisation_bounds_the_probability_of_whole_numbers(g):
     assert 0 < float(log_p.exp().sum()) < 1
 
 
-# proves: thm-dequantisation
+@pytest.mark.proves("thm-dequantisation")
 def test_the_bound_touches_where_the_density_is_flat_on_each_cell(g):
     x = torch.randint(0, 4, (100, 2), generator=g)
     flow = Flow(StandardNormal((2,)), GaussianMargins(x, levels=4))
@@ -435,6 +538,9 @@ def test_the_bound_touches_where_the_density_is_flat_on_each_cell(g):
     p = counts / counts.sum(1, keepdim=True)
     truth = p.log().expand(100, 2, 4).gather(-1, x[..., None])[..., 0].sum(1)
     assert (one - truth).abs().max() < 1e-4
+    draws = model.sample(4000, generator=g)
+    for v in range(4):  # rounded down: the cell of v is [v, v + 1)
+        laws.unbiased((draws[:, 0] == v).double(), float(p[0, v]))
 
 
 def test_a_density_of_whole_numbers_that_got_no_noise_grows_without_bound():
@@ -459,8 +565,9 @@ def test_data_that_are_no_whole_numbers_are_refused(g):
     for x in (torch.tensor([[0.5, 1.0]]), torch.tensor([[17.0, 1.0]]), torch.tensor([[-1, 1]])):
         with pytest.raises(ValueError, match="whole numbers from 0 to 16"):
             model.elbo(x)
-    with pytest.raises(ValueError, match=r"shape \(batch, 2\)"):
-        model.elbo(torch.zeros(3, 1))
+    for shape in ((4, 3), (4, 1), (2,), (0, 3)):
+        with pytest.raises(ValueError, match=r"shape \(batch, 2\)"):
+            model.elbo(torch.zeros(shape))
     with pytest.raises(ValueError, match="levels as an integer"):
         Dequantised(NICE(2, generator=g), levels=0)
     assert model.elbo(torch.zeros(0, 2)).shape == (0,)

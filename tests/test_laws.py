@@ -11,11 +11,16 @@ from torch import Tensor
 from torch.distributions import Beta, Chi2, Independent, Laplace, Normal, Uniform
 
 from genlab import laws
+from genlab.flows import Scaling, Transform
 from genlab.laws import (
     LawBroken,
     bounds_from_below,
     integrates_to_one,
+    inverts,
     is_divergence,
+    is_triangular,
+    jacobian,
+    log_det_agrees,
     never_goes_down,
     samples_follow,
     speaks_sampler,
@@ -580,3 +585,92 @@ def test_what_is_no_divergence_is_told_why(name):
 def test_a_divergence_needs_three_values_and_a_pair(m, pairs):
     with pytest.raises(ValueError, match="m >= 3 values and pairs >= 1"):
         is_divergence(kl, m, pairs)
+
+
+# --- Maps --------------------------------------------------------------------------------------
+
+
+class Doubled(Transform):
+    """z = 2x, with faults to choose."""
+
+    def __init__(
+        self, log_det: Callable = lambda x: x.new_full((len(x),), 2 * math.log(2)), back=0.5
+    ):
+        super().__init__((2,))
+        self.log_det, self.back = log_det, back
+
+    def forward(self, x):
+        return 2 * x, self.log_det(x)
+
+    def inverse(self, z):
+        return self.back * z, -self.log_det(z)
+
+
+def test_the_laws_of_flows_turn_wrong_maps_down_with_a_reason(g):
+    x = randn(5, 2, g=g)
+    right = Doubled()
+    assert inverts(right, x) == 0
+    assert log_det_agrees(right, x) < 1e-12
+    minus = Doubled(lambda x: x.new_full((len(x),), -2 * math.log(2)))
+    with pytest.raises(LawBroken, match="the other direction"):
+        log_det_agrees(minus, x)
+    half = Doubled(lambda x: x.new_full((len(x),), math.log(2)))
+    with pytest.raises(LawBroken, match="summed over the entries"):
+        log_det_agrees(half, x)
+    with pytest.raises(LawBroken, match=r"away from x, at row \d"):
+        inverts(Doubled(back=0.4), x)
+    both = Doubled()
+    both.inverse = lambda z: (z / 2, right.log_det(z))
+    with pytest.raises(LawBroken, match="must sum to 0"):
+        inverts(both, x)
+    with pytest.raises(LawBroken, match="one log-determinant for each of the 5 rows"):
+        log_det_agrees(Doubled(lambda x: torch.zeros(())), x)
+    with pytest.raises(LawBroken, match="return two tensors"):
+        inverts(lambda x: 2 * x, x)
+    with pytest.raises(LawBroken, match="from 2 to 3 dimensions"):
+        log_det_agrees(lambda x: (x @ torch.ones(2, 3).double(), x[:, 0]), x)
+    nan = Doubled(lambda x: x.new_full((len(x),), math.nan))
+    for law in (inverts, log_det_agrees):
+        with pytest.raises(LawBroken):
+            law(nan, x)
+
+
+def test_the_jacobian_is_that_of_the_formula_and_says_when_there_is_none(g):
+    x = randn(4, 3, g=g)
+    found = jacobian(lambda x: torch.stack([x[:, 0] * x[:, 1], x[:, 2] ** 2], 1), x)
+    zero = torch.zeros(4, dtype=torch.float64)
+    right = torch.stack([x[:, 1], x[:, 0], zero, zero, zero, 2 * x[:, 2]], 1).reshape(4, 2, 3)
+    assert torch.equal(found, right)
+    with pytest.raises(LawBroken, match="autograd follows"):
+        jacobian(lambda x: x.detach(), x)
+    with pytest.raises(LawBroken, match="4 rows"):
+        jacobian(lambda x: x.sum(), x)
+    x.requires_grad_()
+    jacobian(lambda x: x**3, x, create_graph=True).sum().backward()
+    assert torch.allclose(x.grad, 6 * x.detach())
+
+
+def test_infinite_log_determinants_do_not_cancel():
+    class Endless(Scaling):
+        def forward(self, x):
+            return x, x.new_full((len(x),), math.inf)
+
+        def inverse(self, z):
+            return z, z.new_full((len(z),), -math.inf)
+
+    with pytest.raises(LawBroken, match="must sum to 0"):
+        inverts(Endless((1,)), torch.ones(2, 1))
+
+
+def test_triangular_maps_are_told_from_others(g):
+    x = randn(6, 4, g=g)
+    assert is_triangular(lambda x: x.cumsum(1) ** 3, x) > 0
+    assert is_triangular(lambda x: x**3, x) == 0
+    with pytest.raises(LawBroken, match="Output 0 depends on input"):
+        is_triangular(lambda x: x.flip(1), x)
+    with pytest.raises(LawBroken, match="or on its own"):
+        is_triangular(lambda x: x.cumsum(1), x, strictly=True)
+    is_triangular(lambda x: x.cumsum(1) - x, x, strictly=True)
+    is_triangular(lambda x: x.flip(1).cumsum(1).flip(1), x, order=[3, 2, 1, 0])
+    with pytest.raises(ValueError, match="order"):
+        is_triangular(lambda x: x, x, order=[0, 0, 1, 2])

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from bs4 import BeautifulSoup
-from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from torch.distributions import MultivariateNormal, Normal, Uniform, kl_divergence
 
 from genlab.course.questions import read
 from genlab.course.root import CourseError
 from genlab.density import FullTable
 from genlab.divergences import wasserstein_1d
+from genlab.flows import bits_per_dim, log_pushforward
 from genlab.variational import mean_field
 
 ROOT = Path(__file__).parents[1]
@@ -240,6 +241,7 @@ def test_the_numbers_of_the_questions_are_right():
     events = [c for size in range(5) for c in itertools.combinations(range(4), size)]
     means = torch.tensor([0, 2], dtype=torch.float64)
     codes = MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, 0.6], [0.6, 1.0]]))
+    roots, quarter = [torch.sqrt, lambda x: -torch.sqrt(x)], torch.tensor([0.25])
     table = FullTable().fit(torch.randint(0, 2, (50, 10), generator=torch.Generator()))
     right = {
         "models-hinge": float(f[hinge.argmin()]),
@@ -252,6 +254,11 @@ def test_the_numbers_of_the_questions_are_right():
         "em-numbers": (2 - 1) + 2 * (2 - 1) + 2 * (27 - 1),
         "variational-precision": float(mean_field(codes).variance[0]),
         "variational-kl": float(kl_divergence(Normal(1.0, 0.5), Normal(0.0, 1.0))),
+        "flows-branches": math.exp(log_pushforward(Uniform(-1.0, 2.0).log_prob, roots, quarter)),
+        "flows-iterations": math.ceil(math.log(0.001) / math.log(0.5)),
+        "flows-price": 2 * float(kl_divergence(Normal(0.0, 3.0), Normal(0.0, 1.0))),
+        "flows-bits": bits_per_dim(2700.0, 784, cell=1 / 256),
+        "flows-conv": 4 * 4 * math.log(2),
     }
     asked = {q.name: q for page in CHAPTERS for q in read(page) if q.answer is not None}
     assert asked.keys() == right.keys()

@@ -30,6 +30,7 @@ ROWS = {
     "divergences": (27, 9),
     "em": (11, 4),
     "variational": (34, 17),
+    "flows": (24, 12),
 }
 
 

@@ -349,7 +349,7 @@ def test_without_a_repository_there_is_no_commit_to_name(course, tmp_path):
 def test_a_package_that_changed_needs_a_version_of_its_own(course, tmp_path):
     root = clone(course, tmp_path)
     git(root, "tag", "release-2026.2")
-    module = root / "genlab" / "laws.py"
+    module = root / "genlab" / "laws" / "__init__.py"
     module.write_text(module.read_text() + "# Another line.\n")
     commit(root, "A law is other")
     with pytest.raises(CourseError, match=r"genlab/ changed since release-2026\.2.*Raise __ver"):

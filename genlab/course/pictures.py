@@ -12,10 +12,12 @@ from torch.distributions import Normal
 from torch.nn.functional import pad
 
 from genlab import data, plot
-from genlab.course.explorables.variational import load
+from genlab.course.explorables.flows import load as load_flows
+from genlab.course.explorables.variational import load as load_coders
 from genlab.density import KDE, Histogram
 from genlab.divergences import fit_gaussian, two_modes
 from genlab.em import GaussianMixture
+from genlab.interact.flows import stops
 from genlab.models import conditional_gaussian
 
 
@@ -144,10 +146,25 @@ def variational() -> Figure:
     """What the codes of a plane decode to, from digit to digit."""
     across, down = torch.linspace(-2.4, 2.4, 12), torch.linspace(1.3, -1.3, 5)
     codes = torch.stack(torch.meshgrid(across, down, indexing="xy"), -1)
-    tiles = pad(load()[1.0].decoder(codes).mean.reshape(5, 12, 8, 8), (1, 1, 2, 2))
+    tiles = pad(load_coders()[1.0].decoder(codes).mean.reshape(5, 12, 8, 8), (1, 1, 2, 2))
     fig = Figure(figsize=(3.2, 1.5))
     ax = fig.subplots()
     ax.imshow(tiles.transpose(1, 2).reshape(60, 120), cmap=_fade("model"), vmin=0, vmax=1)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return fig
+
+
+def flows() -> Figure:
+    """A square net of the base, where the flow of the figure carries it: two moons."""
+    flow = load_flows()["affine"]
+    along, fixed = torch.linspace(-2.6, 2.6, 300), torch.linspace(-2.6, 2.6, 27)
+    level = torch.stack(torch.meshgrid(fixed, along, indexing="ij"), -1)
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    for net, color in ((level, "model"), (level.flip(2), "truth")):
+        lines = stops(flow, net.reshape(-1, 2))[0][-1].reshape(net.shape)
+        ax.plot(*lines.permute(2, 1, 0), color=plot.COLORS[color], lw=0.7, alpha=0.7)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return fig
@@ -160,4 +177,5 @@ PICTURES = {
     "02_divergences": divergences,
     "03_em": em,
     "05_variational": variational,
+    "06_flows": flows,
 }

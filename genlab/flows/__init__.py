@@ -11,6 +11,7 @@ from genlab.flows.glow import Glow, glow_step
 from genlab.flows.images import MultiScale, Squeeze, conv_net
 from genlab.flows.margins import GaussianMargins
 from genlab.flows.nice import NICE
+from genlab.flows.noise import NoisyFlow
 from genlab.flows.realnvp import ImageRealNVP, RealNVP
 from genlab.flows.residual import Contraction, FixedPoint, ResidualBlock, fixed_point
 from genlab.flows.splines import SplineCoupling, rational_quadratic
@@ -38,6 +39,7 @@ __all__ = [
     "KnotheRosenblatt",
     "LUConv",
     "MultiScale",
+    "NoisyFlow",
     "Permutation",
     "RealNVP",
     "ResidualBlock",

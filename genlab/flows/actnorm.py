@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from genlab.flows.flow import check_continuous
 from genlab.flows.transforms import Pair, Transform
 
 __all__ = ["ActNorm", "data_dependent_start"]
@@ -77,16 +78,14 @@ def data_dependent_start(transform: nn.Module, x: Tensor) -> None:
         x: data ``[batch, *event]``.
 
     Raises:
-        ValueError: a channel that is constant on the batch; whole numbers to which no noise was
-            added.
+        ValueError: no rows; a channel that is constant on the batch; whole numbers to which no
+            noise was added.
 
     Source: Kingma and Dhariwal 2018, section 3.1; Salimans and Kingma 2016, arXiv:1602.07868.
     """
-    if len(x) > 1 and (x == x.round()).all():
-        raise ValueError(
-            "Expected continuous data, got whole numbers only: a density on them grows without "
-            "bound. Add uniform noise, as Dequantised does."
-        )
+    if x.numel() == 0:
+        raise ValueError(f"Expected rows of data to start from, got shape {tuple(x.shape)}.")
+    check_continuous(x)
     norms = [m for m in transform.modules() if isinstance(m, ActNorm)]
     for norm in norms:
         norm.waiting = True

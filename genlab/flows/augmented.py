@@ -5,18 +5,19 @@ exact; with noise the flow gives log p(x, e), and p(x) = ∫ p(x, e) de has no s
 """
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from genlab.em.kmeans import count
 from genlab.flows.flow import Flow, StandardNormal
-from genlab.models import query_points, sample_size
-from genlab.variational import importance_bound
+from genlab.flows.noise import NoisyFlow
+from genlab.flows.transforms import Pair
+from genlab.models import catalogued, query_points, sample_size
 
 __all__ = ["AugmentedFlow"]
 
 
-# @catalogued(chapter="flows", source="Huang, Dinh and Courville 2020")
-class AugmentedFlow(nn.Module):
+@catalogued(chapter="flows", source="Huang, Dinh and Courville 2020")
+class AugmentedFlow(NoisyFlow):
     """A flow over d numbers of data followed by k of noise e ~ N(0, I).
 
     .. math:: \\log p(x) = \\log \\mathrm E_{q(e)} \\frac{p(x, e)}{q(e)}
@@ -41,32 +42,23 @@ class AugmentedFlow(nn.Module):
     """
 
     def __init__(self, flow: Flow, noise: int = 1) -> None:
-        super().__init__()
+        super().__init__(flow)
         total = flow.event[0] if len(flow.event) == 1 else 0
         if not 0 < count(noise, "noise") < total:
             raise ValueError(
                 f"Expected a flow over vectors and fewer noise entries than it has, got the event "
                 f"{flow.event} and noise={noise}."
             )
-        self.flow, self.event = flow, (total - noise,)
+        self.event = (total - noise,)
         self.noise = StandardNormal((noise,))
 
-    def log_weights(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Tensor:
-        """log p(x, e) − log q(e) at k draws of e for each x, ``[k, batch]``."""
+    def completed(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Pair:
+        """(x, e) at k draws of e ~ N(0, I) for each x, and log q(e)."""
         x = query_points(x, self.event)
-        x = x.to(self.noise.zero.dtype).expand(count(k, "k"), *x.shape).flatten(0, 1)
-        e = self.noise.sample(len(x), generator=generator)
-        log_w = self.flow.log_prob(torch.cat([x, e], 1)) - self.noise.log_prob(e)
-        return log_w.unflatten(0, (k, -1)) if len(x) else log_w.reshape(k, 0)
-
-    def elbo(self, x: Tensor, n: int = 1, *, generator: Generator | None = None) -> Tensor:
-        """E_q[log p(x, e) − log q(e)] in nats, ``[batch]``, the mean over n draws."""
-        return self.log_weights(x, n, generator=generator).mean(0)
-
-    @torch.no_grad()
-    def log_prob_estimate(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Tensor:
-        """log of the mean weight of k draws, nats, ``[batch]``: it rises to log p(x) with k."""
-        return importance_bound(self.log_weights(x, k, generator=generator))
+        e = self.noise.sample(k * len(x), generator=generator)
+        y = torch.cat([x.to(e.dtype).repeat(k, 1), e], 1)
+        draws = k, len(x)
+        return y.reshape(*draws, *self.flow.event), self.noise.log_prob(e).reshape(draws)
 
     def sample(self, n: int, *, generator: Generator | None = None) -> Tensor:
         """(x, e) from the flow, and e forgotten: ``[n, d]``."""

@@ -34,7 +34,7 @@ def log_pushforward(
         x: points, ``[batch]``.
 
     Returns:
-        ``[batch]``, nats; −∞ where there is no z.
+        ``[batch]``, nats; −∞ where there is no z, NaN where autograd finds no slope.
 
     Raises:
         ValueError: no branches, points that are not one-dimensional and finite, or a branch that
@@ -65,7 +65,7 @@ def log_pushforward(
         slope = torch.autograd.grad(total, x)[0]
         term = log_prob(z.detach().nan_to_num()) + slope.abs().log()
         # No z: the branch is NaN there, or runs to infinity, as a logarithm does at 0.
-        terms.append(torch.where(z.isfinite() & ~slope.isnan(), term, -math.inf))
+        terms.append(torch.where(z.isfinite(), term, -math.inf))
     return torch.stack(terms).detach().logsumexp(0)
 
 

@@ -5,12 +5,14 @@ additive v' = v + t(u), affine v' = v ⊙ exp(s(u)) + t(u). The Jacobian is bloc
 diagonal block, so its determinant is a product, whatever the networks s and t are.
 """
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from genlab.em.kmeans import count
 from genlab.flows.transforms import Pair, Transform
 
 __all__ = ["AdditiveCoupling", "AffineCoupling", "Coupling", "zero_last"]
@@ -132,8 +134,8 @@ class AffineCoupling(Coupling):
         self, event: Sequence[int], net: nn.Module, *, first: bool = True, bound: float = 1.0
     ) -> None:
         super().__init__(event, net, first=first)
-        if not bound > 0:
-            raise ValueError(f"Expected a bound > 0 of the log-scale, got {bound!r}.")
+        if not 0 < bound < math.inf:
+            raise ValueError(f"Expected a finite bound > 0 of the log-scale, got {bound!r}.")
         self.bound = bound
 
     def move(self, v: Tensor, parameters: Tensor) -> Pair:
@@ -147,6 +149,21 @@ class AffineCoupling(Coupling):
     def _scale_and_shift(self, parameters: Tensor) -> Pair:
         a, shift = parameters.chunk(2, 1)
         return self.bound * torch.tanh(a / self.bound), shift
+
+
+def in_turn(d: int, couplings: int) -> Iterator[tuple[int, int, bool]]:
+    """For each of several couplings of d features: how many pass, how many move, and ``first``.
+
+    Example:
+        >>> list(in_turn(5, 3))
+        [(2, 3, True), (3, 2, False), (2, 3, True)]
+    """
+    if count(d, "d") < 2:
+        raise ValueError(f"Expected d = 2 or more features to cut into halves, got {d}.")
+    for i in range(count(couplings, "couplings")):
+        first = i % 2 == 0
+        kept = d // 2 if first else d - d // 2
+        yield kept, d - kept, first
 
 
 def zero_last(net: nn.Sequential) -> nn.Sequential:

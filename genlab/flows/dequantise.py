@@ -9,12 +9,13 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from genlab.em.kmeans import count
 from genlab.flows.flow import Flow
-from genlab.models import query_points, sample_size
-from genlab.variational import importance_bound
+from genlab.flows.noise import NoisyFlow
+from genlab.flows.transforms import Pair
+from genlab.models import catalogued, query_points, sample_size
 
 __all__ = ["Dequantised", "bits_per_dim"]
 
@@ -48,8 +49,8 @@ def bits_per_dim(log_likelihood: float | Tensor, d: int, cell: float = 1.0) -> f
     return -(log_likelihood / count(d, "d") + math.log(cell)) / math.log(2)
 
 
-# @catalogued(chapter="flows", source="Uria, Murray and Larochelle 2013; Theis et al. 2016")
-class Dequantised(nn.Module):
+@catalogued(chapter="flows", source="Uria, Murray and Larochelle 2013; Theis et al. 2016")
+class Dequantised(NoisyFlow):
     """A model of whole numbers 0, …, levels − 1, made of a flow over x + u, u uniform on [0, 1)^d.
 
     .. math:: \\log P(x) = \\log \\int_{[0,1)^d} p(x + u)\\,du \\ge \\mathrm E_u \\log p(x + u)
@@ -74,23 +75,13 @@ class Dequantised(nn.Module):
     """
 
     def __init__(self, flow: Flow, levels: int) -> None:
-        super().__init__()
-        self.flow, self.levels, self.event = flow, count(levels, "levels"), flow.event
+        super().__init__(flow)
+        self.levels, self.event = count(levels, "levels"), flow.event
 
-    def log_weights(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Tensor:
-        """log p(x + u) at k draws of u for each x, ``[k, batch]``; the mean weight is P(x)."""
+    def completed(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Pair:
+        """x + u at k draws of u for each x; log q(u) = 0."""
         y = dequantised(x, self.levels, self.event, k, generator=generator)
-        log_w = self.flow.log_prob(y.flatten(0, 1)) if y.numel() else y.new_zeros(0)
-        return log_w.reshape(y.shape[:2])
-
-    def elbo(self, x: Tensor, n: int = 1, *, generator: Generator | None = None) -> Tensor:
-        """E_u log p(x + u) in nats, ``[batch]``, the mean over n draws: at most log P(x)."""
-        return self.log_weights(x, n, generator=generator).mean(0)
-
-    @torch.no_grad()
-    def log_prob_estimate(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Tensor:
-        """log of the mean of p(x + u) over k draws, ``[batch]``: it rises to log P(x) with k."""
-        return importance_bound(self.log_weights(x, k, generator=generator))
+        return y, y.new_zeros(y.shape[:2])
 
     def sample(self, n: int, *, generator: Generator | None = None) -> Tensor:
         """Draws of the flow rounded down, those outside put to the nearest level: int64."""

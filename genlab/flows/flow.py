@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from genlab.flows.transforms import Transform
-from genlab.models import Density, query_points, sample_size
+from genlab.models import Density, catalogued, query_points, sample_size
 
 __all__ = ["Flow", "StandardNormal", "UnitCube", "negative_log_likelihood"]
 
@@ -22,6 +22,11 @@ class _Base(nn.Module):
         super().__init__()
         self.event = tuple(event)
         self.register_buffer("zero", torch.zeros(()), persistent=False)
+
+    def _checked(self, z: Tensor) -> Tensor:
+        if z.ndim == 0 or tuple(z.shape[1:]) != self.event:
+            query_points(z, self.event)  # it raises: a shape (n, 1) would else be summed in silence
+        return z
 
     def _shape(self, n: int, generator: Generator | None) -> dict:
         zero = self.zero
@@ -42,7 +47,7 @@ class StandardNormal(_Base):
 
     def log_prob(self, z: Tensor) -> Tensor:
         constant = 0.5 * math.prod(self.event) * math.log(2 * math.pi)
-        return -0.5 * (z**2).flatten(1).sum(1) - constant
+        return -0.5 * (self._checked(z) ** 2).flatten(1).sum(1) - constant
 
     def sample(self, n: int, *, generator: Generator | None = None) -> Tensor:
         return torch.randn(**self._shape(n, generator))
@@ -60,6 +65,7 @@ class UnitCube(_Base):
     """
 
     def log_prob(self, z: Tensor) -> Tensor:
+        z = self._checked(z)
         inside = ((z >= 0) & (z <= 1)).flatten(1).all(1)
         return z.new_zeros(len(z)).masked_fill(~inside, -math.inf)
 
@@ -67,7 +73,7 @@ class UnitCube(_Base):
         return 1 - torch.rand(**self._shape(n, generator))  # not 0, of which the logarithm is taken
 
 
-# @catalogued(chapter="flows", source="Rezende and Mohamed 2015")
+@catalogued(chapter="flows", source="Rezende and Mohamed 2015")
 class Flow(nn.Module):
     """The law of x = f(z) with z from a base law and f invertible; its density is exact.
 
@@ -142,6 +148,9 @@ def negative_log_likelihood(
 ) -> Tensor:
     """−log p(x), ``[batch]``: what :func:`genlab.train.fit` minimises.
 
+    Raises:
+        ValueError: a batch of whole numbers only, to which no noise was added.
+
     Example:
         >>> from genlab.flows import Scaling
         >>> from genlab.train import fit
@@ -153,4 +162,14 @@ def negative_log_likelihood(
         >>> (-model.transform.log_scale).exp().round().item()
         3.0
     """
+    check_continuous(x)
     return -model.log_prob(x)
+
+
+def check_continuous(x: Tensor) -> None:
+    """Refuse rows of whole numbers only."""
+    if x.ndim and len(x) > 1 and (x == x.round()).all():
+        raise ValueError(
+            "Expected continuous data, got whole numbers only: a density on them grows without "
+            "bound. Add uniform noise, as Dequantised does."
+        )

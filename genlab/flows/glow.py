@@ -9,13 +9,14 @@ from genlab.flows.actnorm import ActNorm
 from genlab.flows.convolution import LUConv
 from genlab.flows.couplings import AffineCoupling, zero_last
 from genlab.flows.flow import Flow, StandardNormal
-from genlab.flows.images import MultiScale, Squeeze, conv_net
+from genlab.flows.images import at_scales, conv_net
 from genlab.flows.transforms import Compose
+from genlab.models import catalogued
 
 __all__ = ["Glow", "glow_step"]
 
 
-# @catalogued(chapter="flows", source="Kingma and Dhariwal 2018")
+@catalogued(chapter="flows", source="Kingma and Dhariwal 2018")
 class Glow(Flow):
     """Glow: at each scale a squeeze, steps of actnorm, 1 × 1 convolution and coupling, a split.
 
@@ -47,22 +48,26 @@ class Glow(Flow):
         *,
         generator: Generator | None = None,
     ) -> None:
-        stages = []
-        for _ in range(count(scales, "scales")):
-            squeeze = Squeeze(event)
-            shape = squeeze.latent
-            chain = [glow_step(shape, width, generator) for _ in range(count(steps, "steps"))]
-            stages.append(Compose(squeeze, *chain))
-            event = (shape[0] // 2, *shape[1:])
-        transform = MultiScale(*stages)
+        count(steps, "steps")
+        transform = at_scales(
+            event, scales, lambda shape: [glow_step(shape, width, generator) for _ in range(steps)]
+        )
         super().__init__(StandardNormal(transform.latent), transform)
 
 
 def glow_step(event: Sequence[int], width: int = 32, generator: Generator | None = None) -> Compose:
-    """Actnorm, invertible 1 × 1 convolution, affine coupling, on (c, h, w) with c even.
+    """Actnorm, invertible 1 × 1 convolution, affine coupling, on (c, h, w) with c ≥ 2.
+
+    Raises:
+        ValueError: no image, or one channel only.
 
     Source: Kingma and Dhariwal 2018, figure 2a.
     """
+    if len(event) != 3 or event[0] < 2:
+        raise ValueError(
+            f"Expected images (channels, height, width) of 2 or more channels, got {tuple(event)}. "
+            "Squeeze first."
+        )
     half = event[0] // 2
     net = zero_last(conv_net(half, 2 * (event[0] - half), width, generator=generator))
     return Compose(ActNorm(event), LUConv(event, generator=generator), AffineCoupling(event, net))

@@ -5,14 +5,14 @@ the channels are the masks of RealNVP; a split sends half of the channels to the
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor, nn
 
 from genlab.em.kmeans import count
-from genlab.flows.transforms import Pair, Transform
+from genlab.flows.transforms import Compose, Pair, Transform
 from genlab.nets import weights_from
 
 __all__ = ["MultiScale", "Squeeze", "conv_net"]
@@ -119,15 +119,36 @@ class MultiScale(Transform):
         return [*(size // 2 for size in sizes[:-1]), sizes[-1]]
 
 
+def at_scales(
+    event: Sequence[int], scales: int, layers: Callable[[tuple[int, ...]], list[Transform]]
+) -> MultiScale:
+    """At each scale a squeeze and layers for the shape that it gives; then half of it goes on.
+
+    Args:
+        event: (c, h, w), with h and w divisible by 2^scales.
+        scales: 1 or more.
+        layers: from the shape after a squeeze to the transforms of that scale.
+    """
+    stages = []
+    for _ in range(count(scales, "scales")):
+        squeeze = Squeeze(event)
+        stages.append(Compose(squeeze, *layers(squeeze.latent)))
+        event = (squeeze.latent[0] // 2, *squeeze.latent[1:])
+    return MultiScale(*stages)
+
+
 def conv_net(
     n_in: int, n_out: int, width: int = 32, *, generator: Generator | None = None
 ) -> nn.Sequential:
     """Three convolutions, 3 × 3, 1 × 1 and 3 × 3, with ReLU between: the network of Glow.
 
     Args:
-        n_in, n_out: channels.
+        n_in, n_out: channels, 1 or more.
         width: channels between.
         generator: source of the first weights.
+
+    Raises:
+        ValueError: a number of channels below 1.
 
     Source: Kingma and Dhariwal 2018, arXiv:1807.03039, section 4.
 
@@ -135,7 +156,7 @@ def conv_net(
         >>> conv_net(2, 4)(torch.zeros(1, 2, 8, 8)).shape
         torch.Size([1, 4, 8, 8])
     """
-    width = count(width, "width")
+    n_in, n_out, width = count(n_in, "n_in"), count(n_out, "n_out"), count(width, "width")
     with weights_from(generator):
         return nn.Sequential(
             nn.Conv2d(n_in, width, 3, padding=1),

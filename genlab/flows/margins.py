@@ -33,8 +33,8 @@ class GaussianMargins(Transform):
         smoothing: a > 0 counts are added to each value.
 
     Raises:
-        ValueError: data that are no such numbers, or a smoothing of 0, which leaves values with
-            no mass.
+        ValueError: no rows, data that are no such numbers, or a smoothing of 0, which leaves
+            values with no mass.
 
     Source: Chen and Gopinath 2000, Gaussianization (NIPS 13): there followed by rotations.
 
@@ -49,6 +49,8 @@ class GaussianMargins(Transform):
     def __init__(self, x: Tensor, levels: int, smoothing: float = 0.1) -> None:
         if not 0 < smoothing < math.inf:
             raise ValueError(f"Expected smoothing > 0 (counts added to a value), got {smoothing}.")
+        if x.numel() == 0:
+            raise ValueError(f"Expected rows to count, got shape {tuple(x.shape)}.")
         x = check_levels(x, count(levels, "levels"), tuple(x.shape[1:]))
         super().__init__(tuple(x.shape[1:]))
         self.levels = levels

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from torch import Generator, nn
+from torch import Generator
 
-from genlab.em.kmeans import count
-from genlab.flows.couplings import AdditiveCoupling
+from genlab.flows.couplings import AdditiveCoupling, in_turn
 from genlab.flows.flow import Flow, StandardNormal
 from genlab.flows.transforms import Compose, Scaling, Transform
+from genlab.models import catalogued
 from genlab.nets import MLP
 
 __all__ = ["NICE"]
 
 
-# @catalogued(chapter="flows", source="Dinh, Krueger and Bengio 2014")
+@catalogued(chapter="flows", source="Dinh, Krueger and Bengio 2014")
 class NICE(Flow):
     """Nonlinear independent components estimation, of vectors.
 
@@ -47,12 +47,10 @@ class NICE(Flow):
         scaling: bool = True,
         generator: Generator | None = None,
     ) -> None:
-        half = count(d, "d") // 2
         layers: list[Transform] = []
-        for i in range(count(couplings, "couplings")):
-            kept, moved = (half, d - half) if i % 2 == 0 else (d - half, half)
-            net: nn.Module = MLP(kept, moved, hidden, generator=generator)
-            layers.append(AdditiveCoupling((d,), net, first=i % 2 == 0))
+        for kept, moved, first in in_turn(d, couplings):
+            net = MLP(kept, moved, hidden, generator=generator)
+            layers.append(AdditiveCoupling((d,), net, first=first))
         if scaling:
             layers.append(Scaling((d,)))
         super().__init__(StandardNormal((d,)), Compose(*layers))

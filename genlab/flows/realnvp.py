@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from torch import Generator
 
 from genlab.em.kmeans import count
-from genlab.flows.couplings import AffineCoupling, zero_last
+from genlab.flows.couplings import AffineCoupling, in_turn, zero_last
 from genlab.flows.flow import Flow, StandardNormal
-from genlab.flows.images import MultiScale, Squeeze, conv_net
+from genlab.flows.images import at_scales, conv_net
 from genlab.flows.transforms import Compose, Permutation, Transform
+from genlab.models import catalogued
 from genlab.nets import MLP
 
 __all__ = ["ImageRealNVP", "RealNVP"]
 
 
-# @catalogued(chapter="flows", source="Dinh, Sohl-Dickstein and Bengio 2017")
+@catalogued(chapter="flows", source="Dinh, Sohl-Dickstein and Bengio 2017")
 class RealNVP(Flow):
     """Real-valued non-volume-preserving flow, of vectors.
 
@@ -45,19 +46,16 @@ class RealNVP(Flow):
         *,
         generator: Generator | None = None,
     ) -> None:
-        half = count(d, "d") // 2
         layers: list[Transform] = []
-        for i in range(count(couplings, "couplings")):
-            kept, moved = (half, d - half) if i % 2 == 0 else (d - half, half)
-            net = MLP(kept, 2 * moved, hidden, generator=generator)
+        for kept, moved, first in in_turn(d, couplings):
+            net = zero_last(MLP(kept, 2 * moved, hidden, generator=generator))
             # An entry moves in every second coupling, half of them rounded up.
             bound = 4 / ((couplings + 1) // 2)
-            coupling = AffineCoupling((d,), zero_last(net), first=i % 2 == 0, bound=bound)
-            layers.append(coupling)
+            layers.append(AffineCoupling((d,), net, first=first, bound=bound))
         super().__init__(StandardNormal((d,)), Compose(*layers))
 
 
-# @catalogued(chapter="flows", source="Dinh, Sohl-Dickstein and Bengio 2017")
+@catalogued(chapter="flows", source="Dinh, Sohl-Dickstein and Bengio 2017")
 class ImageRealNVP(Flow):
     """RealNVP of images: checkerboard masks, channel masks, several scales.
 
@@ -91,26 +89,21 @@ class ImageRealNVP(Flow):
         *,
         generator: Generator | None = None,
     ) -> None:
-        stages = []
-        for _ in range(count(scales, "scales")):
-            squeeze = Squeeze(event)
-            shape = squeeze.latent
-            quarter, rest = shape[0] // 4, shape[1:]
+        count(couplings, "couplings")
 
-            def turns(shape: tuple[int, ...] = shape) -> list[Transform]:
-                half = shape[0] // 2
-                return [
-                    AffineCoupling(
-                        shape,
-                        zero_last(conv_net(half, 2 * half, width, generator=generator)),
-                        first=i % 2 == 0,
-                    )
-                    for i in range(count(couplings, "couplings"))
-                ]
+        def turns(shape: tuple[int, ...]) -> list[Transform]:
+            half = shape[0] // 2
+            nets = (conv_net(half, 2 * half, width, generator=generator) for _ in range(couplings))
+            return [
+                AffineCoupling(shape, zero_last(net), first=i % 2 == 0)
+                for i, net in enumerate(nets)
+            ]
 
+        def layers(shape: tuple[int, ...]) -> list[Transform]:
             # ◩ top left, bottom right | top right, bottom left: from colours to rows
+            quarter, *rest = shape[0] // 4, *shape[1:]
             rows = [j * quarter + i for j in (0, 2, 1, 3) for i in range(quarter)]
-            stages.append(Compose(squeeze, *turns(), Permutation(rows, rest), *turns()))
-            event = (shape[0] // 2, *rest)
-        transform = MultiScale(*stages)
+            return [*turns(shape), Permutation(rows, rest), *turns(shape)]
+
+        transform = at_scales(event, scales, layers)
         super().__init__(StandardNormal(transform.latent), transform)

@@ -12,7 +12,6 @@ from torch import Generator, Tensor, nn
 
 from genlab.em.kmeans import count
 from genlab.flows.transforms import Pair, Transform
-from genlab.laws import jacobian
 from genlab.nets import MLP
 
 __all__ = ["Contraction", "FixedPoint", "ResidualBlock", "fixed_point"]
@@ -120,7 +119,7 @@ class ResidualBlock(Transform):
 
     Raises:
         ValueError: the iteration for the inverse does not come to rest: F is no contraction, or
-            so slow a one that it takes more iterations.
+            so slow a one that it takes more iterations; a residual that returns another shape.
 
     Source: Behrmann et al. 2019, arXiv:1811.00995; the block, He et al. 2016, arXiv:1512.03385.
 
@@ -137,7 +136,7 @@ class ResidualBlock(Transform):
 
     def forward(self, x: Tensor) -> Pair:
         x = self.data(x)
-        return x + self.residual(x), self._log_det(x)
+        return x + self._residual(x), self._log_det(x)
 
     def inverse(self, z: Tensor) -> Pair:
         x = self._solved(self.base(z))
@@ -149,7 +148,7 @@ class ResidualBlock(Transform):
         if len(z) == 0:
             return z
         rest = 100 * torch.finfo(z.dtype).eps * float(1 + z.abs().max())
-        x, steps = fixed_point(self.residual, z, self.iterations, rest)
+        x, steps = fixed_point(self._residual, z, self.iterations, rest)
         if not steps[-1] <= rest:
             raise ValueError(
                 f"After {len(steps)} iterations x ← z − F(x) still moves by {steps[-1]:.2g}. The "
@@ -158,9 +157,23 @@ class ResidualBlock(Transform):
             )
         return x
 
+    def _residual(self, x: Tensor) -> Tensor:
+        moved = self.residual(x)
+        if moved.shape != x.shape:
+            raise ValueError(
+                f"Expected the residual to return the shape that it gets, {tuple(x.shape)}, got "
+                f"{tuple(moved.shape)}."
+            )
+        return moved
+
     def _log_det(self, x: Tensor) -> Tensor:
         if len(x) == 0:
             return x.new_zeros(0)
-        slopes = jacobian(self.residual, x, create_graph=torch.is_grad_enabled())
+        # Rows do not mix: the Jacobian of the sum over rows holds that of each, [out, batch, in].
+        slopes = torch.autograd.functional.jacobian(
+            lambda x: self._residual(x).sum(0),
+            x if x.requires_grad else x.detach().requires_grad_(),
+            create_graph=torch.is_grad_enabled(),
+        ).transpose(0, 1)
         identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         return torch.linalg.slogdet(identity + slopes).logabsdet

@@ -33,8 +33,8 @@ class KnotheRosenblatt(Transform):
         covariances: Σ, ``[K, d, d]``.
 
     Raises:
-        ValueError: shapes that do not match, weights that are no distribution, a covariance that
-            is not positive definite.
+        ValueError: shapes that do not match, numbers that are not finite, weights that are no
+            distribution, a covariance that is not symmetric or not positive definite.
 
     Source: Rosenblatt 1952, Ann. Math. Statist. 23, 470; Knothe 1957, Michigan Math. J. 4, 39.
 
@@ -46,17 +46,26 @@ class KnotheRosenblatt(Transform):
     """
 
     def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        weights, means, covariances = (
-            torch.as_tensor(v, dtype=torch.float64) for v in (weights, means, covariances)
-        )
-        d = means.shape[-1] if means.ndim else 0
+        law = [torch.as_tensor(v, dtype=torch.float64) for v in (weights, means, covariances)]
+        weights, means, covariances = law
         shapes = tuple(weights.shape), tuple(means.shape), tuple(covariances.shape)
-        if d == 0 or shapes != ((len(means),), (len(means), d), (len(means), d, d)):
+        k, d = means.shape if means.ndim == 2 else (0, 0)
+        if 0 in (k, d) or shapes != ((k,), (k, d), (k, d, d)):
             raise ValueError(
                 f"Expected weights (K,), means (K, d), covariances (K, d, d), got {shapes}."
             )
+        for name, v in zip(("weights", "means", "covariances"), law, strict=True):
+            if not v.isfinite().all():
+                raise ValueError(f"Expected finite {name}, got NaN or infinity among them.")
         if weights.min() < 0 or not math.isclose(float(weights.sum()), 1, abs_tol=1e-9):
             raise ValueError(f"Expected weights >= 0 that sum to 1, got {weights.tolist()}.")
+        skew = (covariances - covariances.mT).abs().amax((1, 2))
+        if (skew > 1e-6 * covariances.abs().amax((1, 2))).any():
+            raise ValueError(
+                f"The covariance of component {int(skew.argmax())} is not symmetric: entries "
+                f"differ by {float(skew.max()):.3g} from those across the diagonal. Take "
+                "(S + S.mT) / 2 if that is rounding."
+            )
         factors, failed = torch.linalg.cholesky_ex(covariances)
         if failed.any():
             raise ValueError(

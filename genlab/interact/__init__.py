@@ -8,6 +8,7 @@ from genlab.interact.density import explore_density
 from genlab.interact.divergences import explore_divergences
 from genlab.interact.em import explore_em
 from genlab.interact.explorable import SOURCES, Explorable, join, script
+from genlab.interact.flows import explore_flows
 from genlab.interact.models import explore_models
 from genlab.interact.sliders import Knob, sliders
 from genlab.interact.variational import explore_variational
@@ -19,6 +20,7 @@ __all__ = [
     "explore_density",
     "explore_divergences",
     "explore_em",
+    "explore_flows",
     "explore_models",
     "explore_variational",
     "join",

@@ -5,14 +5,13 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions.kl import kl_divergence
 
 from genlab import data
 from genlab.interact.explorable import Explorable
+from genlab.interact.networks import network
 from genlab.variational import VAE, BernoulliDecoder, GaussianEncoder
-
-ACTIVATIONS = {nn.Tanh: "tanh", nn.ReLU: "relu"}
 
 
 def explore_variational(models: Mapping[float, VAE] | None = None) -> Explorable:
@@ -56,8 +55,8 @@ def numbers(models: Mapping[float, VAE], unit: int) -> dict:
         "unit": unit,
         "betas": list(models),
         "curve": [[round(float(term.mean()), 4) for term in pair] for pair in pairs],
-        "encoders": [_network(model.encoder.net, "encoder", unit) for model in models.values()],
-        "decoders": [_network(model.decoder.net, "decoder", unit) for model in models.values()],
+        "encoders": [network(model.encoder.net, "encoder", unit) for model in models.values()],
+        "decoders": [network(model.decoder.net, "decoder", unit) for model in models.values()],
     }
 
 
@@ -106,26 +105,6 @@ def _own(models: Mapping[float, VAE]) -> str:
                 f"GaussianEncoder and a BernoulliDecoder, got {_described(model)}."
             )
     return json.dumps(numbers(dict(sorted(models.items())), unit=10_000))
-
-
-def _network(net: nn.Module, name: str, unit: int) -> dict:
-    """Activation and layers [[W, b], …] of a perceptron."""
-    leaves = [module for module in net.modules() if not list(module.children())]
-    affine, kinds = leaves[::2], {type(module) for module in leaves[1::2]}
-    biased = all(isinstance(m, nn.Linear) and m.bias is not None for m in affine)
-    if not (biased and len(leaves) % 2 and len(kinds) <= 1 and kinds <= set(ACTIVATIONS)):
-        raise ValueError(
-            f"Expected nn.Linear with bias and nn.Tanh, or nn.ReLU, in turn as the {name}'s "
-            f"network, got {', '.join(type(m).__name__ for m in leaves)}."
-        )
-    return {
-        "activation": ACTIVATIONS[kinds.pop()] if kinds else "tanh",
-        "layers": [[_rounded(m.weight, unit), _rounded(m.bias, unit)] for m in affine],
-    }
-
-
-def _rounded(weights: Tensor, unit: int) -> list:
-    return (weights.detach().double() * unit).round().long().tolist()
 
 
 def _described(model: object) -> str:

@@ -32,6 +32,7 @@ from genlab import interact, plot
 from genlab.course.explorables.density import density
 from genlab.course.explorables.divergences import divergences
 from genlab.course.explorables.em import em
+from genlab.course.explorables.flows import flows
 from genlab.course.explorables.models import models
 from genlab.course.explorables.variational import variational
 
@@ -40,6 +41,7 @@ STATIC: dict[str, Callable[..., Figure]] = {
     "density": density,
     "divergences": divergences,
     "em": em,
+    "flows": flows,
     "models": models,
     "variational": variational,
 }
