@@ -668,7 +668,7 @@ def test_triangular_maps_are_told_from_others(g):
     assert is_triangular(lambda x: x**3, x) == 0
     with pytest.raises(LawBroken, match="Output 0 depends on input"):
         is_triangular(lambda x: x.flip(1), x)
-    with pytest.raises(LawBroken, match="or on its own"):
+    with pytest.raises(LawBroken, match="its own"):
         is_triangular(lambda x: x.cumsum(1), x, strictly=True)
     is_triangular(lambda x: x.cumsum(1) - x, x, strictly=True)
     is_triangular(lambda x: x.flip(1).cumsum(1).flip(1), x, order=[3, 2, 1, 0])

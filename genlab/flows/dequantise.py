@@ -112,7 +112,6 @@ def check_levels(x: Tensor, levels: int, event: tuple[int, ...]) -> Tensor:
     if x.numel() and not ((x == x.floor()) & (x >= 0) & (x < levels)).all():
         raise ValueError(
             f"Expected whole numbers from 0 to {levels - 1}, got values from {float(x.min()):.4g} "
-            f"to {float(x.max()):.4g}. Undo the scaling, as (x * {levels - 1}).round(); the noise "
-            "is added here."
+            f"to {float(x.max()):.4g}. Undo the scaling, as (x * {levels - 1}).round()."
         )
     return x

@@ -5,6 +5,7 @@ A law takes any object that speaks the words of :mod:`genlab.models` and raises
 tests, the check cells of the exercises, and the pages of the book.
 """
 
+from genlab.laws.autoregressive import is_autoregressive
 from genlab.laws.boxes import Bound
 from genlab.laws.broken import LawBroken
 from genlab.laws.densities import integrates_to_one, sums_to_one
@@ -20,6 +21,7 @@ __all__ = [
     "bounds_from_below",
     "integrates_to_one",
     "inverts",
+    "is_autoregressive",
     "is_divergence",
     "is_triangular",
     "jacobian",

@@ -95,8 +95,9 @@ def is_triangular(
     above = found.triu(0 if strictly else 1)
     if above.max() != 0:
         i, j = divmod(int(above.argmax()), len(found))
+        where = "its own" if i == j else f"which comes later: place {j} of the order, after {i}"
         raise LawBroken(
-            f"Output {order[i]} depends on input {order[j]}, which comes later in the order "
-            f"{order}{', or on its own' if strictly else ''}: the slope reaches {above[i, j]:.3g}."
+            f"Output {order[i]} depends on input {order[j]}, {where}. The slope reaches "
+            f"{above[i, j]:.3g}."
         )
     return float(found.tril(-1).max())

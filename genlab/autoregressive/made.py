@@ -1,0 +1,140 @@
+"""MADE: a perceptron with masks, so that one pass gives every conditional."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Generator, Tensor, nn
+
+from genlab.autoregressive.model import Autoregressive
+from genlab.autoregressive.orderings import ordering
+from genlab.em.kmeans import count
+from genlab.nets import weights_from
+
+__all__ = ["MADE", "MaskedMLP"]
+
+
+class MaskedMLP(nn.Module):
+    """A perceptron whose outputs for an entry see the entries before it, and no others.
+
+    Every unit has a degree d: an entry its place in the ordering, 1 to n, a hidden unit a number
+    from 1 to n − 1. A hidden unit sees units of degree d or less, an output those of less. Along a
+    path the degrees never fall and rise at its end, so no path leads to an entry from itself or
+    from a later one. The degrees of a layer are spread evenly; with n − 1 units or more none is
+    missing.
+
+    Args:
+        n: entries.
+        outputs: numbers for each entry.
+        hidden: widths of the hidden layers.
+        activation: module class that is put between the layers.
+        generator: source of the first weights.
+
+    Raises:
+        ValueError: sizes below 1.
+
+    Source: Germain, Gregor, Murray and Larochelle 2015, arXiv:1502.03509, section 4.
+
+    Example: the first output is a constant, the second depends on the first entry.
+        >>> net = MaskedMLP(2, 1, (8,), generator=torch.Generator().manual_seed(0))
+        >>> x = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+        >>> out = net(x, place=torch.tensor([1, 2]))[..., 0]
+        >>> (out[0] == out[1]).tolist()
+        [True, False]
+    """
+
+    def __init__(
+        self,
+        n: int,
+        outputs: int,
+        hidden: Sequence[int],
+        *,
+        activation: type[nn.Module] = nn.ReLU,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.n, self.outputs = count(n, "n"), count(outputs, "outputs")
+        hidden = [count(width, "a hidden width") for width in hidden]
+        widths = [n, *hidden, n * outputs]
+        with weights_from(generator):
+            self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        self.activation = activation()
+        for i, width in enumerate(hidden):
+            self.register_buffer(f"degree{i}", 1 + torch.arange(width) * (n - 1) // width)
+
+    def forward(self, x: Tensor, place: Tensor) -> Tensor:
+        """From x ``[batch, n]``, whose entries have these places, to ``[batch, n, outputs]``."""
+        *hidden, last = self.layers
+        below = place
+        for i, layer in enumerate(hidden):
+            degree = self.get_buffer(f"degree{i}")
+            x = self.activation(_masked(layer, x, degree[:, None] >= below))
+            below = degree
+        x = _masked(last, x, place.repeat_interleave(self.outputs)[:, None] > below)
+        return x.unflatten(-1, (self.n, self.outputs))
+
+
+def _masked(layer: nn.Linear, x: Tensor, mask: Tensor) -> Tensor:
+    return nn.functional.linear(x, torch.where(mask, layer.weight, 0.0), layer.bias)
+
+
+# @catalogued(chapter="autoregressive", source="Germain, Gregor, Murray and Larochelle 2015")
+class MADE(Autoregressive):
+    """Masked autoencoder for distribution estimation: a :class:`MaskedMLP` gives the logits.
+
+    The weights belong to no ordering, the masks do: :meth:`in_order` is the same network in
+    another. Trained in one it is good in that one; :func:`any_order` trains it in all.
+
+    Args:
+        n: entries.
+        hidden: widths of the hidden layers; ``()`` is a fully visible belief net.
+        levels: how many values an entry can have; the network sees them scaled to [0, 1].
+        order: the ordering; by default the entries as they stand.
+        generator: source of the first weights.
+
+    Raises:
+        ValueError: sizes below 1, or an ordering that is no permutation.
+
+    Source: Germain, Gregor, Murray and Larochelle 2015, arXiv:1502.03509.
+
+    Example:
+        >>> model = MADE(3, (8,), levels=4, generator=torch.Generator().manual_seed(0))
+        >>> model.log_prob(torch.tensor([[0, 3, 1]])).shape
+        torch.Size([1])
+    """
+
+    def __init__(
+        self,
+        n: int,
+        hidden: Sequence[int] = (256,),
+        levels: int = 2,
+        *,
+        order: Sequence[int] | Tensor | None = None,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__((n,), levels, order)
+        outputs = 1 if levels == 2 else levels
+        self.net = MaskedMLP(n, outputs, hidden, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits(x, self.order)
+
+    def logits(self, x: Tensor, order: Tensor) -> Tensor:
+        """What :meth:`forward` gives, in this ordering."""
+        out = self.net(x / max(1, self.levels - 1), order.argsort() + 1)
+        return out[..., 0] if self.levels == 2 else out
+
+    def in_order(self, order: Sequence[int] | Tensor) -> "Ordered":
+        """This network in another ordering: a model that shares its weights."""
+        return Ordered(self, ordering(order, len(self.order)).to(self.order.device))
+
+
+class Ordered(Autoregressive):
+    """A network for every ordering, in one of them; see :meth:`MADE.in_order`."""
+
+    def __init__(self, model: MADE, order: Sequence[int] | Tensor) -> None:
+        super().__init__(model.event, model.levels, order)
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model.logits(x, self.order)
