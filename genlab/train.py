@@ -267,7 +267,8 @@ def _checked_objective(each: Tensor, batch: int) -> Tensor:
 
 
 def _total(tensors: Iterable[Tensor]) -> float:
-    return float(sum(x.sum() for x in tensors))  # finite only if every entry is
+    sums = [x.sum() for x in tensors]  # finite only if every entry is
+    return float(torch.stack(sums).sum()) if sums else 0.0
 
 
 def _check_finite(value: float, what: str, lr: float) -> None:

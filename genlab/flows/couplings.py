@@ -64,7 +64,7 @@ class Coupling(Transform):
         return self._joined(u, v), log_slopes.flatten(1).sum(1)
 
     def _halves(self, x: Tensor) -> Pair:
-        a, b = x[:, : self.cut], x[:, self.cut :]
+        a, b = x.split([self.cut, x.shape[1] - self.cut], 1)
         return (a, b) if self.first else (b, a)
 
     def _joined(self, u: Tensor, v: Tensor) -> Tensor:
@@ -140,7 +140,8 @@ class AffineCoupling(Coupling):
 
     def move(self, v: Tensor, parameters: Tensor) -> Pair:
         log_scale, shift = self._scale_and_shift(parameters)
-        return (v - shift) * torch.exp(-log_scale), -log_scale
+        log_slope = -log_scale
+        return (v - shift) * torch.exp(log_slope), log_slope
 
     def move_back(self, v: Tensor, parameters: Tensor) -> Pair:
         log_scale, shift = self._scale_and_shift(parameters)
