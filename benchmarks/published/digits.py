@@ -23,7 +23,7 @@ from genlab.variational import IWAE, VAE, GaussianEncoder, negative_elbo
 PIXELS, VALUES, LATENT, HIDDEN, DROPOUT = 64, 17, 16, 256, 0.2
 STAGES = {  # by k: steps and learning rate
     1: ((1600, 1e-3), (500, 3e-4)),
-    5: ((1200, 1e-3), (400, 3e-4)),
+    5: ((1050, 1e-3), (350, 3e-4)),
 }
 BATCH, DRAWS, SEEDS = 64, 500, range(5)
 LIMITS = {1: 92.0, 5: 90.5}  # by k: nats an image
