@@ -20,8 +20,8 @@
 # **not attempted**. Some checks are repeated with other numbers when the notebook is graded.
 #
 # The chapter: [Normalizing flows](../book/06_flows.md). Work in float64 throughout, and in nats
-# where nothing else is said. Data are $x$, latents are $z$, and a log-determinant belongs to the
-# direction that was taken: on the way to $z$ it is $\log|\det \partial z/\partial x|$.
+# where nothing else is said. A log-determinant belongs to the direction that was taken: on the way
+# from data `x` to latents `z` it is `log |det ∂z/∂x|`.
 
 # %%
 import math

@@ -45,7 +45,7 @@ from genlab.interact import SOURCES, explore_flows, script
 from genlab.interact.flows import drawn_by, numbers, stops
 
 NUMBERS = json.loads(WEIGHTS.read_text(encoding="utf8"))
-GAP = (-0.7, -0.4)  # where the button "between moons" puts the square
+GAP = (-0.7, -0.4)  # where the button "gap" puts the square
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +311,7 @@ def test_the_figure_begins_where_the_static_one_stands():
     z, side = re.search(r"return \{ z: \[(.*?)\], side: ([\d.]+)", text).groups()
     assert tuple(float(v) for v in z.split(",")) == START
     assert float(side) == SIDE
-    assert f'gap: ["between moons", s => ({{ z: {list(GAP)}' in text
+    assert f'gap: ["gap", s => ({{ z: {list(GAP)}' in text
     least = float(re.search(r"LEAST = ([\d.]+)", text)[1])
     assert SIDE / least == pytest.approx(6)
     assert f"EDGE = {EDGE}," in text

@@ -72,6 +72,7 @@ def rate_distortion(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
         x: ``[batch, d]``.
 
     Example: a code that carries nothing, and pixels that are 1 with probability ½.
+        >>> from torch import nn
         >>> encoder = GaussianEncoder(nn.Linear(64, 4))
         >>> model = VAE(encoder, BernoulliDecoder(nn.Linear(2, 64)), latent=2)
         >>> _ = [nn.init.zeros_(w) for w in model.parameters()]

@@ -16,7 +16,7 @@ class Flows extends Explorable {
     data: ["data", s => ({ steps: this.flow(s).layers.length })],
     affine: ["affine", () => ({ kind: 0 })],
     additive: ["additive", () => ({ kind: 1 })],
-    gap: ["between moons", s => ({ z: [-0.7, -0.4], steps: this.flow(s).layers.length })],
+    gap: ["gap", s => ({ z: [-0.7, -0.4], steps: this.flow(s).layers.length })],
     small: ["small", () => ({ side: LEAST })],
   };
   initial() {
@@ -42,9 +42,9 @@ class Flows extends Explorable {
     this.buttons();
     this.row("sliders");
     this.slider("layers applied:", 0, K, s => s.steps, steps => ({ steps }), { step: 1 });
-    this.slider("side:", LEAST, MOST, s => s.side, side => ({ side }));
     ["z₁:", "z₂:"].forEach((words, j) =>
       this.slider(words, -REACH, REACH, s => s.z[j], v => ({ z: this.state.z.with(j, v) })));
+    this.slider("side:", LEAST, MOST, s => s.side, side => ({ side }));
   }
   drag(knob, x, y) {                           // the knob is where the layers have brought the centre
     const { span, layers } = this.flow(this.state);
