@@ -271,7 +271,7 @@ def figures(cell: str) -> list[float]:
     """Numbers of a cell in seconds, bytes or as they are."""
     unit = {"s": 1, "ms": 1e-3, "µs": 1e-6, "MB": 1e6}
     scale = next((unit[word] for word in cell.split() if word in unit), 1)
-    return [scale * float(n) for n in re.findall(r"-?[\d.]+(?:e-?\d+)?", plain(cell))]
+    return [scale * float(n) for n in re.findall(r"-?\d[\d.]*(?:e-?\d+)?", plain(cell))]
 
 
 def near(numbers: list[float]):
