@@ -154,5 +154,4 @@ class Syntax(Directive):
     final_argument_whitespace = True
     has_content = True
     # docutils reads it from the class.
-    # docutils reads it from the class
     option_spec = {"name": _name, "answer": _number, "tolerance": _number}  # noqa: RUF012
