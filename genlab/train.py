@@ -163,24 +163,24 @@ def fit(
                 index, run.order = run.order[:batch_size], run.order[batch_size:]
                 batch = tuple(x[index.to(x.device)].to(target) for x in columns)
 
-                run.optimizer.zero_grad()
+                for w in weights:  # as optimizer.zero_grad() does, without its bookkeeping
+                    w.grad = None
                 each = loss(model, batch if isinstance(data, tuple) else batch[0], rng)
                 mean = _checked_objective(each, len(index)).mean()
                 not_taken = f"Step {step} of {steps} was not taken"
                 run.losses.append(mean.item())
-                _check_finite(run.losses[-1], f"{not_taken}: its loss is", lr)
+                _check(math.isfinite(run.losses[-1]), f"{not_taken}: its loss is", lr)
                 mean.backward()
-                gradient = _total(w.grad for w in weights if w.grad is not None)
-                _check_finite(gradient, f"{not_taken}: its gradient is", lr)
+                gradients = (w.grad for w in weights if w.grad is not None)
+                _check(_finite(gradients), f"{not_taken}: its gradient is", lr)
                 run.optimizer.step()
 
                 run.seconds = time.perf_counter() - start
                 bar.set_postfix_str(f"loss {run.losses[-1]:.4g}", refresh=False)
                 bar.update()
                 if step % checkpoint_every == 0 or step == steps:
-                    _check_finite(
-                        _total(w.detach() for w in weights), f"After step {step} a weight is", lr
-                    )
+                    finite = _finite(w.detach() for w in weights)
+                    _check(finite, f"After step {step} a weight is", lr)
                     if path is not None:
                         _save(run, path)
     finally:
@@ -241,6 +241,8 @@ def _checked_columns(data: Batch) -> tuple[Tensor, ...]:
             f"got shapes {[tuple(x.shape) for x in columns]}."
         )
     for i, x in enumerate(columns):
+        if math.isfinite(x.sum()):
+            continue
         bad = (~x.isfinite().reshape(len(x), x[0].numel()).all(1)).nonzero().flatten()
         if len(bad):
             raise ValueError(
@@ -266,13 +268,18 @@ def _checked_objective(each: Tensor, batch: int) -> Tensor:
     return each
 
 
-def _total(tensors: Iterable[Tensor]) -> float:
-    sums = [x.sum() for x in tensors]  # finite only if every entry is
-    return float(torch.stack(sums).sum()) if sums else 0.0
+def _finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no entry is NaN or infinite: one call for all, by the test that torch.amp makes."""
+    listed = list(tensors)
+    if not listed:
+        return True
+    found, one = (torch.full((), value, device=listed[0].device) for value in (0.0, 1.0))
+    torch._amp_foreach_non_finite_check_and_unscale_(listed, found, one)
+    return not found
 
 
-def _check_finite(value: float, what: str, lr: float) -> None:
-    if not math.isfinite(value):
+def _check(finite: bool, what: str, lr: float) -> None:
+    if not finite:
         raise ValueError(
             f"{what} NaN or infinite. Lower lr (now {lr:g}), scale the data, or look for a "
             "logarithm, a division, a root or an exponential that leaves its domain."
@@ -341,7 +348,7 @@ def _resume(run: _Run, path: Path, steps: int) -> None:
     weights = {
         key.removeprefix("model."): x for key, x in tensors.items() if key.startswith("model.")
     }
-    if not math.isfinite(_total(weights[name] for name, _ in run.model.named_parameters())):
+    if not _finite(weights[name] for name, _ in run.model.named_parameters()):
         raise ValueError(f"{path} holds weights that are NaN or infinite. {remedy}")
 
     state: dict[int, dict[str, object]] = {}

@@ -42,6 +42,7 @@ from genlab.flows import (
     Squeeze,
     StandardNormal,
     Transform,
+    Turns,
     UnitCube,
     bits_per_dim,
     conv_net,
@@ -93,6 +94,15 @@ def moved(transform: Transform, seed: int = 3) -> Transform:
     return transform
 
 
+def couplings_of_five() -> list[AffineCoupling]:
+    """With bounds other than 1 too, in halves of 2 and 3."""
+    return [
+        AffineCoupling((5,), net(2, 6), bound=0.5),
+        AffineCoupling((5,), net(3, 4, 1), first=False),
+        AffineCoupling((5,), net(2, 6, 2)),
+    ]
+
+
 COUNTS = torch.randint(0, 4, (50, 2), generator=seeded(1))
 MIXTURE = (
     [0.3, 0.7],
@@ -133,6 +143,11 @@ TRANSFORMS: dict[str, Callable[[], Transform]] = {
     "Scaling": lambda: moved(Scaling((2, 3))),
     "SplineCoupling": lambda: moved(SplineCoupling((5,), net(2, 33), bins=4)),
     "Squeeze": lambda: Squeeze((2, 4, 6)),
+    "Turns": lambda: Turns(*couplings_of_five()),
+    "Turns of channels": lambda: Turns(
+        AdditiveCoupling((4, 2, 3), conv_net(2, 2, 8, generator=seeded())),
+        AffineCoupling((4, 2, 3), conv_net(2, 4, 8, generator=seeded(1)), first=False),
+    ),
     "glow_step": lambda: moved(glow_step((4, 2, 2), 8, seeded())),
     "glow_step, three channels": lambda: moved(glow_step((3, 2, 2), 8, seeded())),
 }
@@ -925,6 +940,13 @@ def test_layers_are_composed_and_not_multiplied(g):
     assert not torch.equal(Compose(a, b)(x)[0], Compose(b, a)(x)[0])  # and order counts
 
 
+def test_turns_are_the_same_map_as_their_composition(g):
+    one, other = Turns(*couplings_of_five()).double(), Compose(*couplings_of_five()).double()
+    x = randn(6, 5, g=g)
+    for z, expected in ((one(x), other(x)), (one.inverse(x), other.inverse(x))):
+        torch.testing.assert_close(z, expected, rtol=1e-14, atol=1e-14)
+
+
 # --- Layers of images ----------------------------------------------------------------------------
 
 
@@ -1066,6 +1088,8 @@ def test_what_cannot_be_squeezed_cut_or_joined_is_refused():
         Compose(Scaling((2,)), Scaling((3,)))
     with pytest.raises(ValueError, match="one transform or more"):
         Compose()
+    with pytest.raises(TypeError, match="couplings only, got a Scaling"):
+        Turns(AdditiveCoupling((2,), net(1, 1)), Scaling((2,)))
     with pytest.raises(ValueError, match="permutation of 0 to 2"):
         Permutation([0, 0, 2])
     with pytest.raises(ValueError, match="each of 1 or more"):

@@ -634,7 +634,7 @@ def test_a_checkpoint_with_weights_that_are_not_finite_is_refused(tmp_path, monk
     with pytest.raises(ValueError, match="a weight is NaN"):
         run("adam-tensor", path, steps=7, loss=poisoned)
     assert not path.exists()
-    monkeypatch.setattr(train, "_check_finite", lambda value, what, lr: None)
+    monkeypatch.setattr(train, "_check", lambda finite, what, lr: None)
     run("adam-tensor", path, steps=7, loss=poisoned)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="holds weights that are NaN or infinite"):

@@ -24,8 +24,8 @@ COUPLINGS, HIDDEN, BATCH = 8, (64, 64), 512
 NOISE, TRAIN, TEST = 0.05, 100_000, 20_000
 STAGES = ((700, 2e-3), (300, 2e-4))  # steps and learning rate
 SEEDS = range(5)
-STEPS, ROUNDS = 100, 12
-SIDE, SCALES, GLOW_STEPS, WIDTH, IMAGES = 28, 2, 4, 64, 32
+STEPS, ROUNDS = 50, 40
+SIDE, SCALES, GLOW_STEPS, WIDTH, IMAGES, GLOW_ROUNDS = 28, 2, 4, 64, 32, 12
 PEERS = [name for name in ("zuko", "nflows", "normflows") if find_spec(name)]
 Loss = Callable[[Tensor], Tensor]  # from a batch to the mean of −log p
 
@@ -223,7 +223,7 @@ def step_of_glow() -> dict:
     steps = 10
     options = {"steps": steps, "lr": 1e-4, "batch": IMAGES}
     run = {name: partial(entrant, **options) for name, entrant in entrants.items()}
-    result = record.race(run, ROUNDS)
+    result = record.race(run, GLOW_ROUNDS)
     for times in result["seconds"].values():
         times["milliseconds_a_step"] = 1000 * times["median_cpu"] / steps
     return {

@@ -20,7 +20,7 @@ from genlab.nets import MLP
 from genlab.variational import IWAE, VAE, BernoulliDecoder, GaussianEncoder, negative_elbo
 
 PIXELS, HIDDEN, LATENT, BATCH = 784, 512, 16, 128
-SETTINGS = {1: (100, 15), 5: (40, 15)}  # by k: steps, rounds
+SETTINGS = {1: (40, 40), 5: (20, 30)}  # by k: steps, rounds
 PYTHAE = find_spec("pythae") is not None
 Step = Callable[[Tensor], Tensor]  # from a batch to the mean loss
 

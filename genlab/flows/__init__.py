@@ -4,7 +4,7 @@ from genlab.flows.actnorm import ActNorm, data_dependent_start
 from genlab.flows.augmented import AugmentedFlow
 from genlab.flows.change import BoxMuller, log_pushforward
 from genlab.flows.convolution import InvertibleConv, LUConv
-from genlab.flows.couplings import AdditiveCoupling, AffineCoupling, Coupling, zero_last
+from genlab.flows.couplings import AdditiveCoupling, AffineCoupling, Coupling, Turns, zero_last
 from genlab.flows.dequantise import Dequantised, bits_per_dim
 from genlab.flows.flow import Flow, StandardNormal, UnitCube, negative_log_likelihood
 from genlab.flows.glow import Glow, glow_step
@@ -48,6 +48,7 @@ __all__ = [
     "Squeeze",
     "StandardNormal",
     "Transform",
+    "Turns",
     "UnitCube",
     "bits_per_dim",
     "conv_net",

@@ -7,15 +7,17 @@ diagonal block, so its determinant is a product, whatever the networks s and t a
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from genlab.em.kmeans import count
-from genlab.flows.transforms import Pair, Transform
+from genlab.flows.transforms import Compose, Pair, Transform
 
-__all__ = ["AdditiveCoupling", "AffineCoupling", "Coupling", "zero_last"]
+__all__ = ["AdditiveCoupling", "AffineCoupling", "Coupling", "Turns", "zero_last"]
+
+Move = Callable[[Tensor, Tensor], Pair]  # one half and its parameters, as in Coupling.move
 
 
 class Coupling(Transform):
@@ -54,29 +56,33 @@ class Coupling(Transform):
         """v from base to data, and the logarithms of the derivatives."""
 
     def forward(self, x: Tensor) -> Pair:
-        u, v = self._halves(self.data(x))
-        v, log_slopes = self.move(v, self._asked(u, v))
-        return self._joined(u, v), log_slopes.flatten(1).sum(1)
+        a, b, log_slopes = self.turn(*self.halves(self.data(x)), self.move)
+        return torch.cat((a, b), 1), log_slopes.flatten(1).sum(1)
 
     def inverse(self, z: Tensor) -> Pair:
-        u, v = self._halves(self.base(z))
-        v, log_slopes = self.move_back(v, self._asked(u, v))
-        return self._joined(u, v), log_slopes.flatten(1).sum(1)
+        a, b, log_slopes = self.turn(*self.halves(self.base(z)), self.move_back)
+        return torch.cat((a, b), 1), log_slopes.flatten(1).sum(1)
 
-    def _halves(self, x: Tensor) -> Pair:
-        a, b = x.split([self.cut, x.shape[1] - self.cut], 1)
-        return (a, b) if self.first else (b, a)
+    def halves(self, x: Tensor) -> Pair:
+        """The first ⌊d/2⌋ entries and the others."""
+        return x.split([self.cut, x.shape[1] - self.cut], 1)
 
-    def _joined(self, u: Tensor, v: Tensor) -> Tensor:
-        return torch.cat((u, v) if self.first else (v, u), 1)
+    def turn(self, a: Tensor, b: Tensor, move: Move) -> tuple[Tensor, Tensor, Tensor]:
+        """Both halves after one of them has moved, and the logarithms of its derivatives."""
+        if self.first:
+            b, log_slopes = move(b, self._asked(a, b))
+        else:
+            a, log_slopes = move(a, self._asked(b, a))
+        return a, b, log_slopes
 
     def _asked(self, u: Tensor, v: Tensor) -> Tensor:
         out = self.net(u)
-        wanted = (len(v), self.per_entry * v.shape[1], *v.shape[2:])
-        if tuple(out.shape) != wanted:
+        n, moved, *rest = v.shape
+        wanted = [n, self.per_entry * moved, *rest]
+        if list(out.shape) != wanted:
             raise ValueError(
-                f"Expected the network to return shape {wanted}, {self.per_entry} for each of the "
-                f"{v.shape[1]} entries that move, got {tuple(out.shape)}."
+                f"Expected the network to return shape {tuple(wanted)}, {self.per_entry} for each "
+                f"of the {moved} entries that move, got {tuple(out.shape)}."
             )
         return out
 
@@ -149,7 +155,49 @@ class AffineCoupling(Coupling):
 
     def _scale_and_shift(self, parameters: Tensor) -> Pair:
         a, shift = parameters.chunk(2, 1)
-        return self.bound * torch.tanh(a / self.bound), shift
+        c = self.bound  # the default is spared two operations, a twentieth of a step on small nets
+        return (torch.tanh(a) if c == 1 else c * torch.tanh(a / c)), shift
+
+
+class Turns(Compose):
+    """Couplings of one shape as one transform: the halves are cut once, and joined at the end.
+
+    It gives what :class:`Compose` gives, without a copy of x in each coupling.
+
+    Args:
+        parts: one or more couplings, listed from the data to the base.
+
+    Raises:
+        TypeError: a part that is no coupling.
+
+    Example:
+        >>> chain = Turns(
+        ...     AdditiveCoupling((2,), nn.Identity()),
+        ...     AdditiveCoupling((2,), nn.Identity(), first=False),
+        ... )
+        >>> chain(torch.tensor([[1.0, 5.0]]))
+        (tensor([[-3.,  4.]]), tensor([0.]))
+    """
+
+    def __init__(self, *parts: Coupling) -> None:
+        for part in parts:
+            if not isinstance(part, Coupling):
+                raise TypeError(f"Expected couplings only, got a {type(part).__name__}.")
+        super().__init__(*parts)
+
+    def forward(self, x: Tensor) -> Pair:
+        return self._pass(self.data(x), [(part, part.move) for part in self.parts])
+
+    def inverse(self, z: Tensor) -> Pair:
+        return self._pass(self.base(z), [(part, part.move_back) for part in reversed(self.parts)])
+
+    def _pass(self, x: Tensor, turns: list[tuple[Coupling, Move]]) -> Pair:
+        a, b = self.parts[0].halves(x)
+        each = []
+        for part, move in turns:
+            a, b, log_slopes = part.turn(a, b, move)
+            each.append(log_slopes)
+        return torch.cat((a, b), 1), torch.cat(each, 1).flatten(1).sum(1)
 
 
 def in_turn(d: int, couplings: int) -> Iterator[tuple[int, int, bool]]:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from torch import Generator
 
 from genlab.em.kmeans import count
-from genlab.flows.couplings import AffineCoupling, in_turn, zero_last
+from genlab.flows.couplings import AffineCoupling, Coupling, Turns, in_turn, zero_last
 from genlab.flows.flow import Flow, StandardNormal
 from genlab.flows.images import at_scales, conv_net
-from genlab.flows.transforms import Compose, Permutation, Transform
+from genlab.flows.transforms import Permutation, Transform
 from genlab.models import catalogued
 from genlab.nets import MLP
 
@@ -46,13 +46,13 @@ class RealNVP(Flow):
         *,
         generator: Generator | None = None,
     ) -> None:
-        layers: list[Transform] = []
+        layers: list[Coupling] = []
         for kept, moved, first in in_turn(d, couplings):
             net = zero_last(MLP(kept, 2 * moved, hidden, generator=generator))
             # An entry moves in every second coupling, half of them rounded up.
             bound = 4 / ((couplings + 1) // 2)
             layers.append(AffineCoupling((d,), net, first=first, bound=bound))
-        super().__init__(StandardNormal((d,)), Compose(*layers))
+        super().__init__(StandardNormal((d,)), Turns(*layers))
 
 
 @catalogued(chapter="flows", source="Dinh, Sohl-Dickstein and Bengio 2017")

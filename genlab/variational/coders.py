@@ -15,17 +15,17 @@ from genlab.models import sample_size
 __all__ = ["BernoulliDecoder", "GaussianDecoder", "GaussianEncoder", "rsample"]
 
 
-def rsample(q: Independent, n: int, *, generator: Generator | None = None) -> Tensor:
+def rsample(q: Independent, n: int | None = None, *, generator: Generator | None = None) -> Tensor:
     """Reparameterised draws z = μ + σε with ε ~ N(0, I): gradients reach μ and σ.
 
     Here the noise of the models is drawn, since the distributions of torch take no generator.
 
     Args:
         q: ``Independent(Normal(μ, σ), 1)`` with μ and σ ``[batch, latent]``.
-        n: draws for each row.
+        n: draws for each row; None is one draw, without an axis for it.
 
     Returns:
-        ``[n, batch, latent]``.
+        ``[n, batch, latent]``, or ``[batch, latent]``.
 
     Source: Kingma and Welling 2014, arXiv:1312.6114, section 2.4.
 
@@ -35,10 +35,18 @@ def rsample(q: Independent, n: int, *, generator: Generator | None = None) -> Te
         tensor([ 1.5410, -0.2934])
     """
     mean, sigma = q.base_dist.loc, q.base_dist.scale
-    shape = (sample_size(n), *mean.shape)
+    shape = mean.shape if n is None else (sample_size(n), *mean.shape)
     return mean + sigma * torch.randn(
         shape, generator=generator, dtype=mean.dtype, device=mean.device
     )
+
+
+def _of_one_shape(law: type[Distribution], **parameters: Tensor) -> Distribution:
+    """``law(**parameters)`` without broadcasting them, which costs every step of training."""
+    p = law.__new__(law)
+    vars(p).update(parameters)
+    Distribution.__init__(p, next(iter(parameters.values())).shape, validate_args=False)
+    return p
 
 
 class GaussianEncoder(nn.Module):
@@ -56,7 +64,7 @@ class GaussianEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Independent:
         mean, log_sigma = self.net(x).chunk(2, -1)
-        return Independent(Normal(mean, log_sigma.exp(), validate_args=False), 1)
+        return Independent(_of_one_shape(Normal, loc=mean, scale=log_sigma.exp()), 1)
 
 
 class _Pixels(Independent):
@@ -66,7 +74,9 @@ class _Pixels(Independent):
 
     def log_prob(self, x: Tensor) -> Tensor:
         # The sign turned after the sum spares two tensors of the size of the batch.
-        logits, x = torch.broadcast_tensors(self.base_dist.logits, x)
+        logits = self.base_dist.logits
+        if logits.shape != x.shape:
+            logits, x = torch.broadcast_tensors(logits, x)
         return -binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
 
 
@@ -87,7 +97,8 @@ class BernoulliDecoder(nn.Module):
         self.net = net
 
     def forward(self, z: Tensor) -> Independent:
-        return _Pixels(Bernoulli(logits=self.net(z), validate_args=False), 1)
+        logits = self.net(z)
+        return _Pixels(_of_one_shape(Bernoulli, logits=logits, _param=logits), 1)
 
 
 class GaussianDecoder(nn.Module):
@@ -133,12 +144,11 @@ def check_shape(
     return found
 
 
-def check_support(p: Distribution, x: Tensor) -> None:
-    """Check finite data against the values that a decoder's distribution can take."""
+def check_support(p: Distribution, x: Tensor, low: float, high: float) -> None:
+    """Check finite data, and their extremes, against what a decoder's distribution can take."""
     support = getattr(p.support, "base_constraint", p.support)
     if support is constraints.real:
         return
-    low, high = (float(extreme) for extreme in x.aminmax())
     if isinstance(support, constraints.interval):  # holds all if it holds the extremes: faster
         held = bool(support.lower_bound <= low and high <= support.upper_bound)
     else:

@@ -98,8 +98,8 @@ class NVIL(VAE):
         """
         x = self._checked(x)
         q = self._encode(x)
-        z = self._draw(q, 1, generator)[0]
-        log_joint = self._decode(z, x).log_prob(x) + self.prior().log_prob(z)
+        z = self._draw(q, None, generator)
+        log_joint = self._decode(z).log_prob(x) + self.prior().log_prob(z)
         log_q = q.log_prob(z)
         signal = (log_joint - log_q).detach()
         rest = signal - self._baseline(x) - self.centre
@@ -122,6 +122,7 @@ class NVIL(VAE):
         # torch's divergence of Bernoullis does not broadcast.
         return kl_divergence(q, self.prior().expand(q.batch_shape))
 
-    def _draw(self, q: Independent, n: int, generator: Generator | None) -> Tensor:
+    def _draw(self, q: Independent, n: int | None, generator: Generator | None) -> Tensor:
         chance = q.mean.detach()
-        return torch.bernoulli(chance.expand(n, *chance.shape), generator=generator)
+        draws = chance if n is None else chance.expand(n, *chance.shape)
+        return torch.bernoulli(draws, generator=generator)
