@@ -449,7 +449,7 @@ def test_a_kill_between_writing_and_renaming_leaves_the_old_checkpoint(tmp_path,
     def killed(*_):
         raise InterruptedError
 
-    monkeypatch.setattr(train.os, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(InterruptedError):
         run(name, path, steps=14)
     monkeypatch.undo()
@@ -634,7 +634,7 @@ def test_a_checkpoint_with_weights_that_are_not_finite_is_refused(tmp_path, monk
     with pytest.raises(ValueError, match="a weight is NaN"):
         run("adam-tensor", path, steps=7, loss=poisoned)
     assert not path.exists()
-    monkeypatch.setattr(train, "_check", lambda finite, what, lr: None)
+    monkeypatch.setattr(train, "check", lambda finite, what, lr: None)
     run("adam-tensor", path, steps=7, loss=poisoned)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="holds weights that are NaN or infinite"):
