@@ -70,10 +70,22 @@ def uniforms(n: int, event, seed: int = 3) -> Tensor:
     return torch.rand(n, *event, dtype=DOUBLE, generator=seeded(seed))
 
 
+class Counter:
+    """How often a layer ran, and for how many sites."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.passes = self.sites = 0
+        self.handle = layer.register_forward_hook(self)
+
+    def __call__(self, layer, inputs, output) -> None:
+        self.passes += 1
+        self.sites += output.shape[2:].numel()
+
+
 # --- The laws, over every model ------------------------------------------------------------------
 
 
-# covers: S0-18, S3-08, S3-10, S3-13
+@pytest.mark.covers("S0-18", "S3-08", "S3-10", "S3-13")
 @each_model
 @pytest.mark.parametrize(("event", "levels"), SMALL)
 def test_the_probabilities_of_all_images_sum_to_one(name, event, levels):
@@ -83,8 +95,8 @@ def test_the_probabilities_of_all_images_sum_to_one(name, event, levels):
     laws.sums_to_one(model, all_images(event, levels))
 
 
-# proves: thm-raster
-# covers: S3-10
+@pytest.mark.proves("thm-raster")
+@pytest.mark.covers("S3-10")
 @each_model
 @pytest.mark.parametrize("event", [(1, 5, 4), (3, 3, 4)])
 def test_no_conditional_depends_on_its_own_site_or_a_later_one(name, event):
@@ -130,7 +142,7 @@ def test_draws_are_as_frequent_as_the_model_says(name):
 # --- Masks and what is seen through them ---------------------------------------------------------
 
 
-# covers: S3-10
+@pytest.mark.covers("S3-10")
 def test_masks_open_what_comes_before_and_of_the_own_site_the_colours_before():
     a = causal_mask("A", (3, 3), 6, 6, colours=3)
     b = causal_mask("B", (3, 3), 6, 6, colours=3)
@@ -160,8 +172,8 @@ def reached(first: int, layers: int) -> set[tuple[int, int]]:
     return ends
 
 
-# proves: thm-blind-spot
-# covers: S3-10
+@pytest.mark.proves("thm-blind-spot")
+@pytest.mark.covers("S3-10")
 @pytest.mark.parametrize(("first", "layers"), [(3, 0), (3, 2), (3, 8), (7, 3)])
 def test_a_stack_of_masked_convolutions_has_a_blind_spot(first, layers):
     model = PixelCNN((1, 9, 17), width=16, layers=layers, first=first, generator=seeded()).double()
@@ -176,21 +188,21 @@ def test_a_stack_of_masked_convolutions_has_a_blind_spot(first, layers):
         assert (len(before), len(blind)) == (144, 28)
 
 
-# proves: prop-wavefront
+@pytest.mark.proves("prop-wavefront")
 @pytest.mark.parametrize(("first", "layers"), [(1, 2), (3, 0), (3, 4), (5, 3), (7, 6)])
 def test_the_sites_of_a_step_see_sites_of_earlier_steps_only(first, layers):
     model = PixelCNN((1, 8, 9), width=2, layers=layers, first=first)
     step = {divmod(site, 9): t for t, sites in enumerate(model.steps()) for site in sites}
     assert sorted(step) == [(i, j) for i in range(8) for j in range(9)]
+    offsets = reached(first, layers)
     for (i, j), t in step.items():
-        seen = [(i + a, j + b) for a, b in reached(first, layers) if (i + a, j + b) in step]
-        assert all(step[site] < t for site in seen)
+        assert all(step.get((i + a, j + b), -1) < t for a, b in offsets)
     assert len(PixelCNN((1, 28, 28)).steps()) == 136
     assert len(GatedPixelCNN((1, 28, 28)).steps()) == 784
 
 
-# proves: prop-gated
-# covers: S3-10
+@pytest.mark.proves("prop-gated")
+@pytest.mark.covers("S3-10")
 def test_two_stacks_see_every_site_before_and_no_other():
     model = GatedPixelCNN((1, 9, 9), width=8, layers=8, first=3, generator=seeded()).double()
     for site in [(8, 4), (8, 0), (4, 8), (1, 0)]:
@@ -198,8 +210,8 @@ def test_two_stacks_see_every_site_before_and_no_other():
         assert seen.flatten().nonzero().flatten().tolist() == list(range(site[0] * 9 + site[1]))
 
 
-# proves: prop-pixelrnn
-# covers: S3-08
+@pytest.mark.proves("prop-pixelrnn")
+@pytest.mark.covers("S3-08")
 def test_an_lstm_of_rows_sees_a_triangle_and_one_of_diagonals_all():
     x = uniforms(2, (4, 6, 9))
     site = (5, 4)
@@ -214,6 +226,21 @@ def test_an_lstm_of_rows_sees_a_triangle_and_one_of_diagonals_all():
     assert torch.equal(receptive_field(rows, x, site) > 0, triangle)
     before = (i < 5) | (j <= 4)
     assert torch.equal(receptive_field(diagonals, x, site) > 0, before)
+    # All sites of a row, or of a diagonal, are one step.
+    steps = [Counter(layer) for layer in (rows.states, *diagonals.states)]
+    rows(x), diagonals(x)
+    assert [counter.passes for counter in steps] == [6, 6 + 9 - 1, 6 + 9 - 1]
+
+
+@pytest.mark.proves("prop-pixelrnn")
+def test_behind_mask_a_the_end_of_the_row_above_is_seen_from_the_end_of_the_row_only():
+    model = PixelRNN((1, 9, 17), first=3, generator=seeded()).double()
+    points = 2 * uniforms(4, (1, 9, 17)) - 1
+    for column in (0, 8, 14, 15, 16):
+        seen = receptive_field(model.network, points, (8, column)) > 0
+        unseen = (~seen).flatten()[: 8 * 17 + column].nonzero().flatten().tolist()
+        assert not seen.flatten()[8 * 17 + column :].any()
+        assert unseen == ([7 * 17 + 16] if column < 15 else [])  # at (8, 8) 143 of 144 are seen
 
 
 def test_skewing_puts_diagonals_into_columns_and_back():
@@ -227,23 +254,11 @@ def test_skewing_puts_diagonals_into_columns_and_back():
 # --- Sampling ------------------------------------------------------------------------------------
 
 
-class Counter:
-    """How often a layer ran, and for how many sites."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        self.passes = self.sites = 0
-        self.handle = layer.register_forward_hook(self)
-
-    def __call__(self, layer, inputs, output) -> None:
-        self.passes += 1
-        self.sites += output.shape[2:].numel()
-
-
 CACHED = ("PixelCNN", "GatedPixelCNN")
 
 
-# proves: thm-cached
-# covers: S0-19, S3-09, S3-11, S3-12, S2-23
+@pytest.mark.proves("thm-cached")
+@pytest.mark.covers("S0-19", "S3-09", "S3-11", "S3-12", "S2-23")
 @pytest.mark.parametrize("name", CACHED)
 @pytest.mark.parametrize(("event", "levels"), [((1, 5, 6), 2), ((3, 4, 3), 4), ((2, 1, 3), 3)])
 def test_cached_sampling_computes_each_site_once_and_draws_the_same(name, event, levels):
@@ -268,8 +283,8 @@ def test_in_single_precision_cached_sampling_draws_the_same(name):
     assert torch.equal(model.from_uniforms(u), naive(model, u))
 
 
-# proves: thm-jacobi
-# covers: S0-20, E55
+@pytest.mark.proves("thm-jacobi")
+@pytest.mark.covers("S0-20", "E55")
 @each_model
 @pytest.mark.parametrize("event", [(1, 5, 5), (2, 3, 3)])
 def test_sweeps_reach_the_very_same_draw_and_after_k_of_them_k_entries_are_right(name, event):
@@ -288,7 +303,7 @@ def test_sweeps_reach_the_very_same_draw_and_after_k_of_them_k_entries_are_right
     assert len(jacobi(model, u, x).history) == 1
 
 
-# covers: E55
+@pytest.mark.covers("E55")
 def test_a_chain_of_fifty_sites_settles_in_far_fewer_sweeps():
     model = PixelCNN((1, 1, 50), width=8, layers=1, first=3, generator=seeded()).double()
     x, history = jacobi(model, uniforms(1, (1, 1, 50)))
@@ -326,7 +341,7 @@ def by_class(classes: int = 3, event=(1, 2, 2)) -> GatedPixelCNN:
     return model.double()
 
 
-# covers: S3-10
+@pytest.mark.covers("S3-10", "S0-21", "E55")
 def test_given_a_class_it_is_a_law_and_without_one_the_mean_of_these_laws():
     model, images = by_class(), all_images((1, 2, 2), 2)
     each = torch.stack([model.given(y).log_prob(images).exp() for y in range(3)])
@@ -375,7 +390,7 @@ def test_what_is_learnt_is_what_sites_say_of_each_other(name):
         assert -float(model.log_prob(x).mean()) == pytest.approx(3 * math.log(2), abs=0.1)
 
 
-# proves: prop-start
+@pytest.mark.proves("prop-start")
 @each_model
 @pytest.mark.parametrize(("event", "levels"), [((1, 3, 3), 3), ((2, 2, 2), 2)])
 def test_it_starts_as_the_law_of_independent_sites(name, event, levels):
@@ -389,7 +404,7 @@ def test_it_starts_as_the_law_of_independent_sites(name, event, levels):
     assert torch.allclose(model.log_prob(x), expected, atol=1e-12)
 
 
-# covers: S3-10, S3-13
+@pytest.mark.covers("S3-10", "S3-13")
 def test_on_held_out_digits_the_sites_before_save_a_sixth_of_the_nats():
     digits = data.digits()
     train, test = ((16 * images).round() for images in (digits.train, digits.test))
@@ -415,14 +430,22 @@ def test_on_held_out_digits_the_sites_before_save_a_sixth_of_the_nats():
         (lambda: MaskedConv(3, 8, 3, "A", 3), "that 3 colours can share equally, got 3 and 8"),
         (lambda: PixelCNN((8, 8)), r"Expected images \(colours, height, width\), got \(8, 8\)"),
         (lambda: PixelCNN((1, 0, 8)), "integer >= 1, got 0"),
-        (lambda: PixelCNN((1, 8, 8), levels=0), "levels"),
+        (lambda: PixelCNN((0, 8, 8)), "integer >= 1, got 0"),
+        (lambda: PixelCNN((1, 8.0, 8)), "integer >= 1, got 8.0"),
+        (lambda: PixelCNN((1, 8, 8), levels=0), "Expected levels as an integer >= 1, got 0"),
+        (lambda: PixelCNN((1, 8, 8), width=2.5), "Expected n_out as an integer >= 1, got 2.5"),
+        (lambda: PixelCNN((1, 8, 8), first=4), "an even one has no centre"),
+        (lambda: GatedPixelCNN((1, 8, 8), classes=-1), "Expected classes as an integer >= 1"),
         (lambda: made("PixelCNN").log_prob(torch.full((1, 1, 3, 3), 2)), "from 0 to 1"),
         (lambda: made("PixelCNN").log_prob(torch.full((1, 1, 3, 3), 0.5)), "whole numbers"),
+        (lambda: made("PixelCNN").log_prob(torch.full((2, 1, 3, 3), math.nan)), "2 of 2 rows"),
+        (lambda: made("PixelCNN").start(torch.full((1, 1, 3, 3), -1)), "from 0 to 1"),
         (lambda: made("PixelCNN").log_prob(torch.zeros(1, 3, 3)), r"shape \(batch, 1, 3, 3\)"),
         (lambda: made("PixelCNN").complete(torch.zeros(1, 1, 3, 3), 10), "0 to 9 known entries"),
         (lambda: made("PixelCNN").sample(-1), "n >= 0"),
         (lambda: made("GatedPixelCNN").given(0), "knows no classes"),
         (lambda: by_class().given(3), "whole numbers from 0 to 2"),
+        (lambda: by_class().given(torch.tensor([1.0])), "whole numbers from 0 to 2"),
         (lambda: by_class()(torch.zeros(1, 1, 2, 2).double()), r"take model.given\(label\)"),
         (lambda: jacobi(made("PixelCNN"), torch.ones(1, 1, 3, 3)), r"in \[0, 1\) for each entry"),
         (lambda: jacobi(made("PixelCNN"), uniforms(1, (3, 3))), r"shape \(batch, 1, 3, 3\)"),

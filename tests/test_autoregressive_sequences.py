@@ -5,6 +5,7 @@ import math
 import re
 import wave
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -14,8 +15,11 @@ from torch import Tensor
 from genlab import laws
 from genlab.autoregressive import (
     Alphabet,
+    Autoregressive,
     CausalTransformer,
     NoiseMixture,
+    PixelCNN,
+    PixelRNN,
     RNNDensity,
     SequenceModel,
     Sound,
@@ -27,12 +31,14 @@ from genlab.autoregressive import (
     jacobi,
     mu_law,
     naive,
+    nll,
     plucked,
     python_topics,
     states,
 )
 from genlab.autoregressive.sequence import delayed
 from genlab.em import HiddenMarkovModel
+from genlab.flows import Glow
 from genlab.models import Density, place
 from genlab.train import fit
 
@@ -41,10 +47,6 @@ DOUBLE = torch.float64
 
 def seeded(number: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(number)
-
-
-def nll(model: SequenceModel, x: Tensor, generator: torch.Generator) -> Tensor:
-    return -model.log_prob(x)
 
 
 MODELS: dict[str, Callable[[int, int], SequenceModel]] = {
@@ -58,6 +60,7 @@ MODELS: dict[str, Callable[[int, int], SequenceModel]] = {
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
+@cache
 def trained(name: str) -> SequenceModel:
     """Over four of three symbols, after some steps on sequences in which each follows the last."""
     model, g = MODELS[name](3, 4), seeded(2)
@@ -69,7 +72,7 @@ def trained(name: str) -> SequenceModel:
 # --- A density ------------------------------------------------------------------------------------
 
 
-# covers: S0-16, S0-14, S2-21
+@pytest.mark.covers("S0-16", "S0-14", "S2-21")
 @each_model
 @pytest.mark.parametrize("length", range(1, 7))
 def test_the_probabilities_of_all_sequences_of_a_length_sum_to_one(name, length):
@@ -92,7 +95,7 @@ def test_a_trained_model_is_a_density_and_draws_from_it(name, g):
     assert chisquare(*joined).pvalue > 1e-4
 
 
-# covers: S2-21, S2-24
+@pytest.mark.covers("S2-21", "S2-24")
 @each_model
 def test_no_output_depends_on_its_own_symbol_or_on_a_later_one(name, g):
     model = MODELS[name](5, 9).double()
@@ -119,9 +122,8 @@ def test_the_steps_of_the_sampler_say_what_the_density_says(name, g):
 # --- Drawing: n steps, of which each may be cheap -------------------------------------------------
 
 
-# proves: thm-cached, thm-jacobi
-# covers: S2-24, S0-17, S0-20, S1-07
-# slip: E55
+@pytest.mark.proves("thm-cached", "thm-jacobi")
+@pytest.mark.covers("S2-24", "S0-17", "S0-20", "S1-07", "E55")
 @each_model
 def test_cached_sampling_and_sweeps_give_the_symbols_of_the_naive_sampler(name, g):
     model = MODELS[name](7, 40).double()
@@ -134,8 +136,8 @@ def test_cached_sampling_and_sweeps_give_the_symbols_of_the_naive_sampler(name, 
     assert torch.equal(again, cached)
 
 
-# proves: thm-cached
-# covers: S0-19
+@pytest.mark.proves("thm-cached")
+@pytest.mark.covers("S0-19")
 def test_the_naive_sampler_runs_each_layer_t_squared_times_and_the_cached_one_t_times(g):
     model = WaveNet(3, 32, layers=5, width=4, generator=seeded())
     calls, sites = [], []
@@ -176,9 +178,8 @@ def test_a_continuation_is_drawn_from_the_conditional_law(name, g):
 # --- How far back ---------------------------------------------------------------------------------
 
 
-# proves: prop-receptive-field
-# covers: S2-24, S1-07
-# slip: E67
+@pytest.mark.proves("prop-receptive-field")
+@pytest.mark.covers("S2-24", "S1-07", "E67")
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 10])
 def test_l_layers_of_a_wavenet_see_two_to_the_l_symbols_and_no_more(layers, g):
     field = 2**layers
@@ -189,7 +190,7 @@ def test_l_layers_of_a_wavenet_see_two_to_the_l_symbols_and_no_more(layers, g):
     assert seen.tolist() == list(range(5, field + 5))
 
 
-# proves: prop-receptive-field
+@pytest.mark.proves("prop-receptive-field")
 def test_cycles_add_what_they_see_and_layers_without_dilation_add_one_each(g):
     x = torch.randint(4, (2, 40), generator=g)
     for layers, cycles, field in [(3, 2, 15), (4, 2, 31), (1, 7, 8)]:
@@ -204,23 +205,42 @@ def test_what_lies_outside_the_receptive_field_can_be_left_out(g):
     assert torch.allclose(model.network(h)[:, -1], model.network(h[:, -8:])[:, -1], atol=1e-12)
 
 
-# covers: S2-23
-# slip: E67
-def test_a_recurrent_network_is_as_deep_as_the_sequence_and_a_wavenet_as_its_logarithm():
-    def depth(node: object, known: dict) -> int:
-        """The longest chain of tanh below a node of autograd's graph."""
-        if node not in known:
-            below = [depth(child, known) for child, _ in node.next_functions if child is not None]
-            known[node] = max(below, default=0) + ("Tanh" in node.name())
-        return known[node]
+def depth(node: object, name: str, known: dict) -> int:
+    """The longest chain of operations of this name, from a node of autograd's graph down."""
+    if node not in known:
+        below = [depth(child, name, known) for child, _ in node.next_functions if child is not None]
+        known[node] = max(below, default=0) + (name in node.name())
+    return known[node]
 
+
+@pytest.mark.covers("S2-23", "E67")
+def test_a_recurrent_network_is_as_deep_as_the_sequence_and_a_wavenet_as_its_logarithm():
     x = torch.zeros(1, 64)
     recurrent = RNNDensity(2, 64, 4, "rnn", generator=seeded())
     convolutional = WaveNet(2, 64, 6, width=4, generator=seeded())
-    assert depth(recurrent(x)[0, -1, 0].grad_fn, {}) == 64
-    assert depth(convolutional(x)[0, -1, 0].grad_fn, {}) == 6
+    assert depth(recurrent(x)[0, -1, 0].grad_fn, "Tanh", {}) == 64
+    assert depth(convolutional(x)[0, -1, 0].grad_fn, "Tanh", {}) == 6
     for model in (recurrent, convolutional):  # and both reach back to the first symbol
         assert influence(model.double(), x, 63)[0] > 0
+
+
+@pytest.mark.covers("S2-25", "E68")
+def test_convolutions_get_no_deeper_with_the_data_and_glow_is_not_autoregressive(g):
+    def operations(*models: Autoregressive) -> list[int]:
+        return [depth(m(torch.zeros(1, *m.event)).sum().grad_fn, "", {}) for m in models]
+
+    wavenets = [WaveNet(2, n, 2) for n in (8, 16)]
+    pixelcnns = [PixelCNN((1, n, n), 2, 4, 2) for n in (4, 8)]
+    for short, long in (operations(*wavenets), operations(*pixelcnns)):
+        assert short == long
+    recurrent = [RNNDensity(2, n, 4, "rnn") for n in (8, 16)]
+    pixelrnns = [PixelRNN((1, n, n), 2, 4) for n in (4, 8)]
+    for short, long in (operations(*recurrent), operations(*pixelrnns)):
+        assert long > 1.5 * short
+    # In every order the first output of an autoregressive map depends on one input alone.
+    x = torch.randn(4, 1, 4, 4, generator=g)
+    seen = laws.jacobian(Glow((1, 4, 4), 2, 1, 8, generator=g).transform, x).abs().amax(0) > 0
+    assert seen.sum(1).min() > 1
 
 
 # --- A grammar of which all probabilities are known -----------------------------------------------
@@ -248,8 +268,8 @@ def stationary_brackets(depth: int, length: int) -> HiddenMarkovModel:
     return HiddenMarkovModel(m, 2, initial=first, length=length, **tables)
 
 
-# proves: thm-entropy-rate
-# covers: S2-22
+@pytest.mark.proves("thm-entropy-rate")
+@pytest.mark.covers("S2-22")
 def test_the_last_k_brackets_never_tell_all_and_the_whole_past_does():
     entropies = []
     for length in range(1, 13):
@@ -269,7 +289,7 @@ def test_the_last_k_brackets_never_tell_all_and_the_whole_past_does():
     assert exact / 400 == pytest.approx(rate, abs=2 / 400)
 
 
-# covers: S1-06, S0-16
+@pytest.mark.covers("S1-06", "S0-16")
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 def test_a_recurrent_network_learns_to_count_and_comes_down_to_the_entropy_rate(name, g):
     law, T = brackets(3, 32), 32
@@ -290,9 +310,8 @@ def test_a_recurrent_network_learns_to_count_and_comes_down_to_the_entropy_rate(
 # --- A good likelihood and bad samples ------------------------------------------------------------
 
 
-# proves: prop-noise-mixture
-# covers: S3-13
-# slip: E49
+@pytest.mark.proves("prop-noise-mixture")
+@pytest.mark.covers("S3-13", "E49")
 def test_a_mixture_that_is_noise_in_99_draws_of_100_loses_log_100_and_no_more(g):
     law = brackets(3, 64)
     mixture = NoiseMixture(law, UniformNoise(2, (64,)), 0.99)
@@ -306,7 +325,7 @@ def test_a_mixture_that_is_noise_in_99_draws_of_100_loses_log_100_and_no_more(g)
     laws.unbiased(good, 0.01)
 
 
-# proves: prop-noise-mixture
+@pytest.mark.proves("prop-noise-mixture")
 def test_a_mixture_with_noise_is_a_density_nowhere_far_below_the_model():
     model = MODELS["LSTM"](3, 5).double()
     mixture = NoiseMixture(model, UniformNoise(3, (5,)), 0.9)
@@ -337,7 +356,7 @@ def test_no_paragraph_of_the_documentation_stands_there_twice():
     assert 'The "for" statement' in text
 
 
-# covers: S1-06
+@pytest.mark.covers("S1-06")
 def test_a_character_model_reads_more_than_letter_frequencies(g):
     text = python_topics()[:40_000]
     alphabet = Alphabet(text)
@@ -355,7 +374,7 @@ def test_a_character_model_reads_more_than_letter_frequencies(g):
 # --- Sound ----------------------------------------------------------------------------------------
 
 
-# proves: prop-mu-law
+@pytest.mark.proves("prop-mu-law")
 @pytest.mark.parametrize("levels", [2, 16, 255, 256, 1024])
 def test_mu_law_leads_back_to_every_symbol_and_keeps_order(levels):
     symbols = torch.arange(levels)
@@ -365,7 +384,7 @@ def test_mu_law_leads_back_to_every_symbol_and_keeps_order(levels):
     assert signal[[0, -1]].tolist() == [-1, 1]
 
 
-# proves: prop-mu-law
+@pytest.mark.proves("prop-mu-law")
 def test_the_error_of_mu_law_is_in_proportion_to_one_over_mu_and_the_signal():
     x = torch.linspace(-1, 1, 100_001, dtype=DOUBLE)
     error = (from_mu_law(mu_law(x)).double() - x).abs()
@@ -375,7 +394,7 @@ def test_the_error_of_mu_law_is_in_proportion_to_one_over_mu_and_the_signal():
     assert (error / bound).max() > 0.95
 
 
-# proves: prop-mu-law
+@pytest.mark.proves("prop-mu-law")
 @pytest.mark.parametrize("loudness", [1.0, 0.1, 0.03])
 def test_noise_stays_38_decibels_below_a_loud_and_a_quiet_signal(loudness):
     x = loudness * torch.linspace(-1, 1, 100_001, dtype=DOUBLE)
@@ -392,6 +411,7 @@ def test_noise_stays_38_decibels_below_a_loud_and_a_quiet_signal(loudness):
     assert (ratio(from_mu_law(mu_law(x)) - x) > linear) == (loudness < 0.3)
 
 
+@pytest.mark.proves("prop-string")
 def test_a_plucked_string_obeys_its_recurrence(g):
     y, N = plucked(30, 2000, decay=0.99, generator=g).double(), 30
     assert torch.allclose(y[N + 1 :], 0.495 * (y[1:-N] + y[: -N - 1]), atol=1e-7)
@@ -399,6 +419,7 @@ def test_a_plucked_string_obeys_its_recurrence(g):
     assert abs(y[:N].mean()) < 1e-7
 
 
+@pytest.mark.proves("prop-string")
 def test_the_harmonics_of_a_string_die_away_by_their_cosine(g):
     N, rate, rho = 40, 8000, 0.999
     y = plucked(N, 8100, decay=rho, generator=g).double()
@@ -413,7 +434,7 @@ def test_the_harmonics_of_a_string_die_away_by_their_cosine(g):
         assert (amplitude[1] / amplitude[0]).item() == pytest.approx(expected, rel=1e-4), k
 
 
-# covers: S1-07, S2-24
+@pytest.mark.covers("S1-07", "S2-24")
 def test_a_string_can_be_foretold_by_a_field_longer_than_its_period_only(g):
     period, levels, T = 12, 8, 40
     sounds = torch.stack([plucked(period, 80, decay=1.0, generator=g) for _ in range(350)])
@@ -447,6 +468,7 @@ def test_a_sound_is_a_file_and_a_player_with_a_name():
     ("attempt", "sentence"),
     [
         (lambda: RNNDensity(0, 5), "Expected levels as an integer >= 1, got 0"),
+        (lambda: RNNDensity(3.0, 5), "Expected levels as an integer >= 1, got 3.0"),
         (lambda: RNNDensity(3, 0), "Expected a size of the event as an integer >= 1, got 0"),
         (lambda: RNNDensity(3, 5, 0), "Expected width as an integer >= 1, got 0"),
         (lambda: RNNDensity(3, 5, cell="mlp"), "Expected one of the cells rnn, gru, lstm, got 'm"),
@@ -460,10 +482,13 @@ def test_a_sound_is_a_file_and_a_player_with_a_name():
             lambda: NoiseMixture(NOISE, UniformNoise(2, (4,))),
             r"The model draws \(3,\) and the noise \(4,\)",
         ),
+        (lambda: NoiseMixture(NOISE, NOISE, math.nan), "Expected a share between 0 and 1, got nan"),
+        (lambda: UniformNoise(2, (0,)), "integer >= 1, got 0"),
         (lambda: NOISE.log_prob(torch.full((1, 3), 2)), "Expected whole numbers from 0 to 1"),
         (lambda: Alphabet(""), "Expected a text of one character or more"),
         (lambda: Alphabet("ab").encode("abca"), "the 2 characters 'ab', got 'c' first at place 2"),
         (lambda: Alphabet("ab").decode(torch.tensor([0, 2])), "Expected a row of symbols 0 to 1"),
+        (lambda: Alphabet("ab").decode(torch.tensor([0.5, 1.0])), "with 1 other numbers"),
         (lambda: Alphabet("ab").decode(torch.zeros(1, 2)), r"shape \(1, 2\).* decode\(x\[0\]\)"),
         (lambda: brackets(0, 5), "Expected depth as an integer >= 1, got 0"),
         (lambda: plucked(5, 5), "more samples than that, got 5 and 5"),
@@ -472,7 +497,9 @@ def test_a_sound_is_a_file_and_a_player_with_a_name():
         (lambda: mu_law(torch.tensor([0.0, -1.5])), r"a signal in \[-1, 1\], got -1.5 to 0"),
         (lambda: mu_law(torch.tensor([math.nan])), r"a signal in \[-1, 1\], got nan"),
         (lambda: mu_law(torch.zeros(1), 1), "Expected levels as an integer >= 2, got 1"),
-        (lambda: from_mu_law(torch.tensor([256])), "Expected whole numbers 0 to 255"),
+        (lambda: from_mu_law(torch.tensor([256])), "Expected whole numbers 0 to 255, .* to 256"),
+        (lambda: from_mu_law(torch.tensor([0.5])), "Expected whole numbers 0 to 255"),
+        (lambda: from_mu_law(torch.tensor([math.nan])), "Expected whole numbers 0 to 255"),
         (lambda: Sound(torch.zeros(2, 9), 8000, "x"), r"one row of samples .* shape \(2, 9\)"),
         (lambda: Sound(torch.full((9,), 2.0), 8000, "x"), r"Expected one row of samples in \[-1"),
         (lambda: Sound(torch.zeros(9), 0, "x"), "Expected rate as an integer >= 1, got 0"),
@@ -493,6 +520,10 @@ def test_symbols_that_are_none_are_refused_in_a_sentence(name, g):
     for bad in (-1, 3, 0.5):
         with pytest.raises(ValueError, match="Expected symbols 0 to 2, got values from"):
             model.log_prob(torch.tensor([[0, 1, 2, bad]]))
+        with pytest.raises(ValueError, match="Expected symbols 0 to 2, got values from"):
+            model.continued(torch.tensor([[0, bad]]), 1)
+    with pytest.raises(ValueError, match="1 of 1 rows of the points are NaN"):
+        model.log_prob(torch.tensor([[0, 1, 2, math.nan]]))
     with pytest.raises(ValueError, match=r"needs its batch axis: x\[None\]"):
         model.log_conditionals(torch.zeros(4))
     with pytest.raises(ValueError, match=r"Expected points of shape \(batch, 4\)"):

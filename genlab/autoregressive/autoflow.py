@@ -14,6 +14,7 @@ from genlab.autoregressive.orderings import ordering
 from genlab.em.kmeans import count
 from genlab.flows import Compose, Flow, Inverse, StandardNormal, Transform
 from genlab.flows.transforms import Pair
+from genlab.models import catalogued
 
 __all__ = ["IAF", "MAF", "MaskedAffine"]
 
@@ -83,7 +84,7 @@ class MaskedAffine(Transform):
         return shift, self.bound * torch.tanh(a / self.bound)
 
 
-# @catalogued(chapter="autoregressive", source="Papamakarios, Pavlakou and Murray 2017")
+@catalogued(chapter="autoregressive", source="Papamakarios, Pavlakou and Murray 2017")
 class MAF(Flow):
     """Masked autoregressive flow: :class:`MaskedAffine` layers with the ordering turned round.
 
@@ -101,6 +102,8 @@ class MAF(Flow):
         tensor([-1.8379], grad_fn=<AddBackward0>)
     """
 
+    _direction = nn.Identity()  # of each layer; IAF turns it round
+
     def __init__(
         self,
         n: int,
@@ -109,11 +112,16 @@ class MAF(Flow):
         *,
         generator: Generator | None = None,
     ) -> None:
-        super().__init__(StandardNormal((n,)), Compose(*_turns(n, layers, hidden, generator)))
+        orders = [torch.arange(count(n, "n")), torch.arange(n).flip(0)]
+        turns = [
+            MaskedAffine(n, hidden, order=orders[i % 2], generator=generator)
+            for i in range(count(layers, "layers"))
+        ]
+        super().__init__(StandardNormal((n,)), Compose(*map(self._direction, turns)))
 
 
-# @catalogued(chapter="autoregressive", source="Kingma et al. 2016")
-class IAF(Flow):
+@catalogued(chapter="autoregressive", source="Kingma et al. 2016")
+class IAF(MAF):
     """Inverse autoregressive flow: the layers of :class:`MAF` in the other direction.
 
     A draw, and the density of that draw, take one pass of each network. The density of a given x
@@ -130,23 +138,4 @@ class IAF(Flow):
         torch.Size([3, 2])
     """
 
-    def __init__(
-        self,
-        n: int,
-        layers: int = 5,
-        hidden: Sequence[int] = (64, 64),
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        turns = [Inverse(layer) for layer in _turns(n, layers, hidden, generator)]
-        super().__init__(StandardNormal((n,)), Compose(*turns))
-
-
-def _turns(
-    n: int, layers: int, hidden: Sequence[int], generator: Generator | None
-) -> list[MaskedAffine]:
-    orders = [torch.arange(count(n, "n")), torch.arange(n).flip(0)]
-    return [
-        MaskedAffine(n, hidden, order=orders[i % 2], generator=generator)
-        for i in range(count(layers, "layers"))
-    ]
+    _direction = Inverse

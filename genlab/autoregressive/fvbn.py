@@ -6,12 +6,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from genlab.autoregressive.model import Autoregressive
+from genlab.models import catalogued
 from genlab.nets import weights_from
 
 __all__ = ["FVBN"]
 
 
-# @catalogued(chapter="autoregressive", source="Neal 1992; Frey, Hinton and Dayan 1996")
+@catalogued(chapter="autoregressive", source="Neal 1992; Frey, Hinton and Dayan 1996")
 class FVBN(Autoregressive):
     """Fully visible belief net of n binary entries: n (n + 1) / 2 parameters.
 

@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from genlab.autoregressive.model import Autoregressive
-from genlab.autoregressive.orderings import ordering
 from genlab.em.kmeans import count
+from genlab.models import catalogued
 from genlab.nets import weights_from
 
 __all__ = ["MADE", "MaskedMLP"]
@@ -27,7 +27,6 @@ class MaskedMLP(nn.Module):
         n: entries.
         outputs: numbers for each entry.
         hidden: widths of the hidden layers.
-        activation: module class that is put between the layers.
         generator: source of the first weights.
 
     Raises:
@@ -49,7 +48,6 @@ class MaskedMLP(nn.Module):
         outputs: int,
         hidden: Sequence[int],
         *,
-        activation: type[nn.Module] = nn.ReLU,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
@@ -58,7 +56,6 @@ class MaskedMLP(nn.Module):
         widths = [n, *hidden, n * outputs]
         with weights_from(generator):
             self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
-        self.activation = activation()
         for i, width in enumerate(hidden):
             self.register_buffer(f"degree{i}", 1 + torch.arange(width) * (n - 1) // width)
 
@@ -68,7 +65,7 @@ class MaskedMLP(nn.Module):
         below = place
         for i, layer in enumerate(hidden):
             degree = self.get_buffer(f"degree{i}")
-            x = self.activation(_masked(layer, x, degree[:, None] >= below))
+            x = _masked(layer, x, degree[:, None] >= below).relu()
             below = degree
         x = _masked(last, x, place.repeat_interleave(self.outputs)[:, None] > below)
         return x.unflatten(-1, (self.n, self.outputs))
@@ -78,7 +75,7 @@ def _masked(layer: nn.Linear, x: Tensor, mask: Tensor) -> Tensor:
     return nn.functional.linear(x, torch.where(mask, layer.weight, 0.0), layer.bias)
 
 
-# @catalogued(chapter="autoregressive", source="Germain, Gregor, Murray and Larochelle 2015")
+@catalogued(chapter="autoregressive", source="Germain, Gregor, Murray and Larochelle 2015")
 class MADE(Autoregressive):
     """Masked autoencoder for distribution estimation: a :class:`MaskedMLP` gives the logits.
 
@@ -126,7 +123,7 @@ class MADE(Autoregressive):
 
     def in_order(self, order: Sequence[int] | Tensor) -> "Ordered":
         """This network in another ordering: a model that shares its weights."""
-        return Ordered(self, ordering(order, len(self.order)).to(self.order.device))
+        return Ordered(self, order).to(self.order.device)
 
 
 class Ordered(Autoregressive):

@@ -9,14 +9,14 @@ import torch
 from torch import Generator, Tensor
 
 from genlab.autoregressive.model import drawn
+from genlab.autoregressive.sequence import symbols_of
 from genlab.em.kmeans import count
-from genlab.flows.dequantise import check_levels
-from genlab.models import sample_size
+from genlab.models import catalogued, query_points, sample_size
 
 __all__ = ["MarkovChain", "entropy_rate", "stationary"]
 
 
-# @catalogued(chapter="autoregressive", source="Markov 1913; Shannon 1948")
+@catalogued(chapter="autoregressive", source="Markov 1913; Shannon 1948")
 class MarkovChain:
     """Sequences in which a symbol depends on the k before it, by the same tables at every place.
 
@@ -58,7 +58,7 @@ class MarkovChain:
 
     def fit(self, x: Tensor) -> "MarkovChain":
         """Count in sequences ``[n, T]``; a text is one long sequence ``[1, T]``."""
-        x = self._checked(x)
+        x = symbols_of(x, self.symbols)
         if x.numel() == 0:
             raise ValueError("Expected one symbol or more, got none.")
         self.event = tuple(x.shape[1:])
@@ -72,21 +72,21 @@ class MarkovChain:
 
     def conditional(self, context: Tensor) -> Tensor:
         """p(· | context) after each row, float64 ``[batch, m]``; the last k symbols count."""
-        c = self._checked(context)
+        c = symbols_of(context, self.symbols)
         every = torch.arange(self.symbols).expand(len(c), -1)
         return self._smoothed(c[:, None, :].expand(-1, self.symbols, -1), every)
 
     def log_conditionals(self, x: Tensor) -> Tensor:
-        """The log-probability of each symbol given those before it, float64 ``[batch, T]``."""
-        x = self._checked(x)
+        """log p of each symbol given those before it, float64 ``[batch, T]``, any length T."""
+        x = symbols_of(x, self.symbols)
         first = [self._smoothed(x[:, :t], x[:, t]) for t in range(min(self.k, x.shape[1]))]
         rest = x.unfold(1, self.k + 1, 1) if x.shape[1] > self.k else x.new_zeros(len(x), 0, 1)
         rest = self._smoothed(rest[..., :-1], rest[..., -1])
         return torch.cat([torch.stack(first, 1) if first else rest[:, :0], rest], 1).log()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x) in nats, ``[batch]``, of sequences ``[batch, T]`` of any length T."""
-        return self.log_conditionals(x).sum(1)
+        """log p(x) in nats, ``[batch]``, of sequences as long as those in ``fit``."""
+        return self.log_conditionals(query_points(x, self.event)).sum(1)
 
     def sample(
         self, n: int, length: int | None = None, *, generator: Generator | None = None
@@ -116,14 +116,6 @@ class MarkovChain:
         for value in x.unbind(-1):
             number = number * self.symbols + value
         return number
-
-    def _checked(self, x: Tensor) -> Tensor:
-        x = torch.as_tensor(x)
-        if x.ndim != 2:
-            raise ValueError(
-                f"Expected sequences of shape (n, T), got {tuple(x.shape)}. One is x[None]."
-            )
-        return check_levels(x, self.symbols, tuple(x.shape[1:])).long()
 
 
 def _looked_up(table: tuple[Tensor, Tensor], keys: Tensor) -> Tensor:

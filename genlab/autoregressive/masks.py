@@ -17,8 +17,6 @@ from genlab.nets import weights_from
 
 __all__ = ["MaskedConv", "causal_mask", "receptive_field"]
 
-KINDS = ("A", "B", "above", "down")
-
 
 def causal_mask(
     kind: str, kernel: Sequence[int], n_in: int = 1, n_out: int = 1, colours: int = 1
@@ -58,7 +56,7 @@ def causal_mask(
                 [1., 1., 0.],
                 [1., 1., 1.]])
     """
-    if kind not in KINDS:
+    if kind not in ("A", "B", "above", "down"):
         raise ValueError(f"Expected a mask of kind 'A', 'B', 'above' or 'down', got {kind!r}.")
     rows, columns = kernel
     if count(rows, "rows") % 2 == 0 or count(columns, "columns") % 2 == 0:

@@ -97,7 +97,7 @@ class Autoregressive(nn.Module, ABC):
         Returns:
             int64 ``[batch, *event]``.
         """
-        x = (torch.zeros_like(u) if x is None else x.clone()).contiguous()
+        x = torch.zeros_like(u) if x is None else x.to(u, copy=True).contiguous()
         entries, u = x.flatten(1), u.flatten(1)  # the first is a view: x changes with it
         for i in self.order[known:].tolist():
             now = self(x).flatten(1, len(self.event))[:, i]

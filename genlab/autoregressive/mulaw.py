@@ -63,7 +63,10 @@ def from_mu_law(symbols: Tensor, levels: int = 256) -> Tensor:
     """
     mu, symbols = _mu(levels), torch.as_tensor(symbols)
     if not ((symbols >= 0) & (symbols <= mu) & (symbols == symbols.long())).all():
-        raise ValueError(f"Expected whole numbers 0 to {mu}, got others.")
+        raise ValueError(
+            f"Expected whole numbers 0 to {mu}, as mu_law gives them, got some from "
+            f"{symbols.min().item():.4g} to {symbols.max().item():.4g}."
+        )
     f = 2 * symbols.double() / mu - 1
     return (f.sign() * torch.expm1(f.abs() * math.log1p(mu)) / mu).float()
 

@@ -7,12 +7,13 @@ from torch import Generator, Tensor, nn
 
 from genlab.autoregressive.model import Autoregressive, drawn
 from genlab.em.kmeans import count
+from genlab.models import catalogued
 from genlab.nets import weights_from
 
 __all__ = ["NADE"]
 
 
-# @catalogued(chapter="autoregressive", source="Larochelle and Murray 2011")
+@catalogued(chapter="autoregressive", source="Larochelle and Murray 2011")
 class NADE(Autoregressive):
     """Neural autoregressive distribution estimator of n binary entries.
 
@@ -70,7 +71,7 @@ class NADE(Autoregressive):
     @torch.no_grad()
     def from_uniforms(self, u: Tensor, x: Tensor | None = None, known: int = 0) -> Tensor:
         """As for every model, in O(nH) instead of a pass an entry."""
-        x = torch.zeros_like(u) if x is None else x.clone()
+        x = torch.zeros_like(u) if x is None else x.to(u, copy=True)
         a = self.c.expand(len(u), -1)
         for t, i in enumerate(self.order.tolist()):
             if t >= known:

@@ -12,12 +12,12 @@ from torch import Generator, Tensor
 
 from genlab.em.kmeans import count
 from genlab.flows.dequantise import check_levels
-from genlab.models import Density, sample_size
+from genlab.models import Density, catalogued, sample_size
 
 __all__ = ["NoiseMixture", "UniformNoise"]
 
 
-# @catalogued(chapter="autoregressive", source="Theis, van den Oord and Bethge 2016")
+@catalogued(chapter="autoregressive", source="Theis, van den Oord and Bethge 2016")
 class NoiseMixture:
     """m(x) = (1 − share) p(x) + share · q(x): draws of p, most of which are replaced by noise.
 
@@ -66,7 +66,7 @@ class NoiseMixture:
         return torch.where(chosen.reshape(n, *[1] * (x.ndim - 1)), noise, x)
 
 
-# @catalogued(chapter="autoregressive", source="Theis, van den Oord and Bethge 2016")
+@catalogued(chapter="autoregressive", source="Theis, van den Oord and Bethge 2016")
 class UniformNoise:
     """Every one of the levels^d arrays of symbols 0 … levels − 1 is as probable as another.
 
@@ -85,7 +85,8 @@ class UniformNoise:
     """
 
     def __init__(self, levels: int, event: Sequence[int]) -> None:
-        self.levels, self.event = count(levels, "levels"), tuple(event)
+        self.levels = count(levels, "levels")
+        self.event = tuple(count(size, "a size of the event") for size in event)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """−d log K in nats, ``[batch]``."""

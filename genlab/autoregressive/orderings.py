@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from genlab.models import sample_size
+from genlab.models import catalogued, sample_size
 
 __all__ = ["OrderMixture", "any_order", "known_first", "ordering"]
 
@@ -78,7 +78,7 @@ def any_order(model: nn.Module, x: Tensor, generator: Generator | None = None) -
     return -model.in_order(order).log_prob(x)
 
 
-# @catalogued(chapter="autoregressive", source="Uria, Murray and Larochelle 2014")
+@catalogued(chapter="autoregressive", source="Uria, Murray and Larochelle 2014")
 class OrderMixture(nn.Module):
     """The mean of the laws that one network gives in several orderings.
 

@@ -1,19 +1,16 @@
 """PixelCNN: a stack of masked convolutions, quick to train, with a blind spot."""
 
-from collections.abc import Sequence
-
-from torch import Generator, Tensor, nn
+from torch import Tensor
 from torch.nn.functional import relu
 
 from genlab.autoregressive.cache import Cache
-from genlab.autoregressive.masks import MaskedConv
 from genlab.autoregressive.raster import RasterModel
-from genlab.nets import weights_from
+from genlab.models import catalogued
 
 __all__ = ["PixelCNN"]
 
 
-# @catalogued(chapter="autoregressive", source="van den Oord, Kalchbrenner and Kavukcuoglu 2016")
+@catalogued(chapter="autoregressive", source="van den Oord, Kalchbrenner and Kavukcuoglu 2016")
 class PixelCNN(RasterModel):
     """A stack of masked convolutions: one of mask A, then residual ones of mask B.
 
@@ -25,7 +22,7 @@ class PixelCNN(RasterModel):
 
     Args:
         event: (colours, height, width).
-        levels: values a colour can have.
+        levels: how many values a colour of a pixel can have, 0 to levels − 1.
         width: features of each layer, a multiple of the colours.
         layers: number L of residual layers, 3 × 3.
         first: side of the first kernel.
@@ -37,40 +34,21 @@ class PixelCNN(RasterModel):
     Source: van den Oord, Kalchbrenner and Kavukcuoglu 2016, arXiv:1601.06759, section 3.5.
 
     Example:
-        >>> rng = Generator().manual_seed(0)
+        >>> import torch
+        >>> rng = torch.Generator().manual_seed(0)
         >>> model = PixelCNN((1, 8, 8), levels=17, generator=rng)
         >>> x = model.sample(2, generator=rng)
         >>> x.shape, model.log_prob(x).shape
         (torch.Size([2, 1, 8, 8]), torch.Size([2]))
     """
 
-    def __init__(
-        self,
-        event: Sequence[int],
-        levels: int = 2,
-        width: int = 32,
-        layers: int = 6,
-        first: int = 7,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__(event, levels)
-        colours = self.event[0]
-        with weights_from(generator):
-            self.first = MaskedConv(colours, width, first, "A", colours)
-            self.layers = nn.ModuleList(
-                MaskedConv(width, width, 3, "B", colours) for _ in range(layers)
-            )
-            self.last = MaskedConv(width, colours * self.levels, 1, "B", colours)
+    from_uniforms = RasterModel.cached
 
     def network(self, planes: Tensor, cache: Cache | None = None) -> Tensor:
         h = self.first(planes, cache)
         for layer in self.layers:
             h = h + relu(layer(h, cache))
         return self.last(h, cache)
-
-    def from_uniforms(self, u: Tensor, x: Tensor | None = None, known: int = 0) -> Tensor:
-        return self.cached(u, x, known)
 
     def steps(self) -> list[list[int]]:
         """The blind spot used: sites of several rows that do not see each other are one step.

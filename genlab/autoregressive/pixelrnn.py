@@ -14,7 +14,7 @@ from torch.nn.functional import pad, relu
 from genlab.autoregressive.cache import Cache
 from genlab.autoregressive.masks import MaskedConv
 from genlab.autoregressive.raster import RasterModel
-from genlab.nets import weights_from
+from genlab.models import catalogued
 
 __all__ = ["DiagonalBiLSTM", "PixelRNN", "RowLSTM", "skew", "unskew"]
 
@@ -23,12 +23,12 @@ class RowLSTM(nn.Module):
     """An LSTM that goes down the rows, all sites of a row at once.
 
     The gates of a row are a convolution of the row itself, masked, plus one of the states of the
-    row above. What a site sees widens by a kernel's half on each side with each row: a triangle.
+    row above, both of three sites. What a site sees widens by one on each side with each row: a
+    triangle.
 
     Args:
         width: features before and behind, a multiple of the colours.
         colours: channels of the image.
-        kernel: odd length of both convolutions.
 
     Source: van den Oord, Kalchbrenner and Kavukcuoglu 2016, arXiv:1601.06759, section 3.1.
 
@@ -37,11 +37,11 @@ class RowLSTM(nn.Module):
         torch.Size([2, 4, 5, 6])
     """
 
-    def __init__(self, width: int, colours: int = 1, kernel: int = 3) -> None:
+    def __init__(self, width: int, colours: int = 1) -> None:
         super().__init__()
         self.colours = colours
-        self.inputs = MaskedConv(width, 4 * width, (1, kernel), "B", colours)
-        self.states = nn.Conv1d(width, 4 * width, kernel, padding=kernel // 2, bias=False)
+        self.inputs = MaskedConv(width, 4 * width, (1, 3), "B", colours)
+        self.states = nn.Conv1d(width, 4 * width, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         state = torch.zeros_like(x[:, :, 0]), torch.zeros_like(x[:, :, 0])  # h and c, [n, f, w]
@@ -120,18 +120,18 @@ def unskew(x: Tensor) -> Tensor:
     return pad(x.flatten(-2), (0, h)).unflatten(-1, (h, wide + 1))[..., : wide - h + 1]
 
 
-# @catalogued(chapter="autoregressive", source="van den Oord, Kalchbrenner and Kavukcuoglu 2016")
+@catalogued(chapter="autoregressive", source="van den Oord, Kalchbrenner and Kavukcuoglu 2016")
 class PixelRNN(RasterModel):
     """A masked convolution, then recurrent layers with a way around each, then the logits.
 
+    Behind mask A the features at a site know the pixels before it, and not its own. So even with
+    diagonals one earlier pixel stays unseen, the last of the row above: the first to know of it are
+    those sites of the own row from which the first kernel reaches as far to the right.
+
     Args:
-        event: (colours, height, width).
-        levels: values a colour can have.
-        width: features of each layer, a multiple of the colours.
+        event, levels, width, first, generator: as in :class:`~genlab.autoregressive.PixelCNN`.
         layers: number of recurrent layers.
-        first: side of the first kernel.
         layer: :class:`RowLSTM` or :class:`DiagonalBiLSTM`.
-        generator: source of the first weights.
 
     Raises:
         ValueError: sizes that do not fit.
@@ -156,12 +156,15 @@ class PixelRNN(RasterModel):
         *,
         generator: Generator | None = None,
     ) -> None:
-        super().__init__(event, levels)
-        colours = self.event[0]
-        with weights_from(generator):
-            self.first = MaskedConv(colours, width, first, "A", colours)
-            self.layers = nn.ModuleList(layer(width, colours) for _ in range(layers))
-            self.last = MaskedConv(width, colours * self.levels, 1, "B", colours)
+        super().__init__(event, levels, width, layers, first, generator=generator, recurrent=layer)
+
+    @staticmethod
+    def _layer(
+        n_in: int, width: int, kernel: int, kind: str, colours: int, recurrent: type
+    ) -> nn.Module:
+        if kind == "A":
+            return MaskedConv(n_in, width, kernel, kind, colours)
+        return recurrent(width, colours)
 
     def network(self, planes: Tensor, cache: Cache | None = None) -> Tensor:
         if cache is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genlab.autoregressive.model import Autoregressive
 from genlab.em.kmeans import count
+from genlab.models import catalogued
 
 __all__ = ["Tabular", "free_parameters", "states"]
 
@@ -53,7 +54,7 @@ def free_parameters(n: int, k: int | None = None, levels: int = 2) -> int:
     return sum(count(levels, "levels") ** min(i, k) * (levels - 1) for i in range(n))
 
 
-# @catalogued(chapter="autoregressive", source="Chow and Liu 1968; Frey 1998")
+@catalogued(chapter="autoregressive", source="Chow and Liu 1968; Frey 1998")
 class Tabular(Autoregressive):
     """Each conditional a table: a row for each value of the k entries before it in the ordering.
 

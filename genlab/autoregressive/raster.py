@@ -1,14 +1,16 @@
 """Images as sequences: row by row, in a row from left to right, at a site colour after colour."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import one_hot
 
 from genlab.autoregressive.cache import Cache
+from genlab.autoregressive.masks import MaskedConv
 from genlab.autoregressive.model import Autoregressive, drawn
+from genlab.nets import weights_from
 
 __all__ = ["RasterModel"]
 
@@ -16,28 +18,49 @@ __all__ = ["RasterModel"]
 class RasterModel(Autoregressive):
     """A law of images whose conditionals a network computes at all sites in one pass.
 
-    A subclass writes :meth:`network`, which ends with a layer ``last``. To its logits each site
-    adds offsets of its own: a convolution knows where it stands by the edges alone. If the network
-    uses the cache, as masked convolutions can, :meth:`cached` draws with each site computed once.
+    Of ``first``, a layer of mask A, ``layers`` of mask B and ``last``, which gives logits, a
+    subclass makes its :meth:`network`. To the logits each site adds offsets of its own: a
+    convolution knows where it stands by the edges alone. If the network uses the cache, as masked
+    convolutions can, :meth:`cached` draws with each site computed once.
 
     Args:
-        event: (colours, height, width).
-        levels: how many values a colour of a pixel can have, 0 to levels − 1.
+        event, levels, width, layers, first, generator: as in
+            :class:`~genlab.autoregressive.PixelCNN`.
+        given: what else a layer asks for.
 
     Raises:
-        ValueError: an event of another kind; data as in :class:`Autoregressive`.
+        ValueError: an event of another kind, or sizes that do not fit; data as in
+            :class:`Autoregressive`.
     """
 
-    def __init__(self, event: Sequence[int], levels: int = 2) -> None:
+    _layer: Callable[..., nn.Module] = MaskedConv  # or what takes the same
+
+    def __init__(
+        self,
+        event: Sequence[int],
+        levels: int = 2,
+        width: int = 32,
+        layers: int = 6,
+        first: int = 7,
+        *,
+        generator: Generator | None = None,
+        **given: object,
+    ) -> None:
         if len(event) != 3:
             raise ValueError(
                 f"Expected images (colours, height, width), got {tuple(event)}. Grey images of "
                 "8 × 8 pixels are (1, 8, 8)."
             )
-        colours, height, width = event
-        entries = torch.arange(colours * height * width)
-        super().__init__(event, levels, entries.reshape(colours, -1).T.flatten())
+        super().__init__(event, levels)
+        colours = self.event[0]
+        self.order = self.order.reshape(colours, -1).T.flatten()
         self.offsets = nn.Parameter(torch.zeros(*self.event, self.levels))
+        with weights_from(generator):
+            self.first = self._layer(colours, width, first, "A", colours, **given)
+            self.layers = nn.ModuleList(
+                self._layer(width, width, 3, "B", colours, **given) for _ in range(layers)
+            )
+            self.last = MaskedConv(width, colours * self.levels, 1, "B", colours)
 
     @abstractmethod
     def network(self, planes: Tensor, cache: Cache | None = None) -> Tensor:
@@ -52,11 +75,12 @@ class RasterModel(Autoregressive):
         return x * (2 / max(self.levels - 1, 1)) - 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._by_level(self.network(self.planes(x))) + self.offsets
+        logits = self.network(self.planes(x))
+        return logits.unflatten(1, (self.event[0], self.levels)).movedim(2, -1) + self.offsets
 
     def cached(self, u: Tensor, x: Tensor | None = None, known: int = 0) -> Tensor:
         """What :func:`naive` draws, with every site computed once and not in every pass."""
-        x = torch.zeros_like(u) if x is None else x.clone().contiguous()
+        x = torch.zeros_like(u) if x is None else x.to(u, copy=True).contiguous()
         if len(x) == 0:
             return x.long()
         n, (colours, height, width), levels = len(x), self.event, self.levels
@@ -96,6 +120,3 @@ class RasterModel(Autoregressive):
         self.last.weight.zero_()
         self.last.bias.zero_()
         return self
-
-    def _by_level(self, logits: Tensor) -> Tensor:
-        return logits.unflatten(1, (self.event[0], self.levels)).movedim(2, -1)

@@ -3,6 +3,7 @@
 from torch import Generator, Tensor, nn
 
 from genlab.autoregressive.sequence import SequenceModel
+from genlab.models import catalogued
 from genlab.nets import weights_from
 
 __all__ = ["RNNDensity"]
@@ -10,7 +11,7 @@ __all__ = ["RNNDensity"]
 _CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
-# @catalogued(chapter="autoregressive", source="Elman 1990; Graves 2013")
+@catalogued(chapter="autoregressive", source="Elman 1990; Graves 2013")
 class RNNDensity(SequenceModel):
     """p(x_t | x_{<t}) = softmax(V s_t + c), with the state s_t = cell(e(x_{t−1}), s_{t−1}).
 

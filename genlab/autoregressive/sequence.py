@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from genlab.autoregressive.masks import receptive_field
 from genlab.autoregressive.model import Autoregressive, drawn, log_conditional
 from genlab.em.kmeans import count
 from genlab.models import query_points
@@ -64,15 +65,15 @@ class SequenceModel(Autoregressive):
 
     def log_conditionals(self, x: Tensor) -> Tensor:
         """log p(x_t | x_0 … x_{t−1}) in nats, ``[batch, T]``, of sequences of any length T."""
-        x = self._symbols(x)
+        x = symbols_of(x, self.levels).to(self.embedding.weight.device)
         return log_conditional(self(x), x)
 
     def continued(self, x: Tensor, steps: int, *, generator: Generator | None = None) -> Tensor:
         """The sequences x ``[n, T]``, T ≥ 0, and ``steps`` more symbols of each, from p(· | x)."""
-        x = nn.functional.pad(self._symbols(x), (0, count(steps, "steps")))
-        shape, given = x.shape, x.shape[1] - steps
-        u = torch.rand(shape, generator=generator, dtype=x.dtype, device=x.device)
-        return self.from_uniforms(u, x, given)
+        x = nn.functional.pad(symbols_of(x, self.levels), (0, count(steps, "steps")))
+        weight = self.embedding.weight
+        u = torch.rand(x.shape, generator=generator, dtype=weight.dtype, device=weight.device)
+        return self.from_uniforms(u, x, x.shape[1] - steps)
 
     @torch.no_grad()
     def from_uniforms(self, u: Tensor, x: Tensor | None = None, known: int = 0) -> Tensor:
@@ -86,7 +87,7 @@ class SequenceModel(Autoregressive):
             x, known: the first ``known`` symbols of x ``[n, T]`` are kept.
         """
         weight = self.embedding.weight
-        x = torch.zeros_like(u, dtype=torch.long) if x is None else x.long()
+        x = torch.zeros_like(u, dtype=torch.long) if x is None else x.to(u.device).long()
         h, state = weight.new_zeros(len(u), weight.shape[1]), self.start(len(u))
         symbols = []
         for t in range(u.shape[1]):
@@ -95,20 +96,22 @@ class SequenceModel(Autoregressive):
             h = self.embedding(symbols[t])
         return torch.stack(symbols, 1)
 
-    def _symbols(self, x: Tensor) -> Tensor:
-        x = torch.as_tensor(x)
-        if x.ndim != 2:
-            raise ValueError(
-                f"Expected sequences of shape (batch, T), got {tuple(x.shape)}. "
-                "A single one needs its batch axis: x[None]."
-            )
-        if x.numel() and not ((x >= 0) & (x < self.levels) & (x == x.long())).all():
-            raise ValueError(
-                f"Expected symbols 0 to {self.levels - 1}, got values from {x.min().item():g} to "
-                f"{x.max().item():g}. Text becomes symbols by Alphabet(text).encode(text), sound "
-                "by mu_law."
-            )
-        return x.to(self.embedding.weight)
+
+def symbols_of(x: Tensor, levels: int) -> Tensor:
+    """x as int64, if it is sequences ``[batch, T]``, T ≥ 0, of whole numbers 0 to levels − 1."""
+    x = torch.as_tensor(x)
+    if x.ndim != 2:
+        raise ValueError(
+            f"Expected sequences of shape (batch, T), got {tuple(x.shape)}. "
+            "A single one needs its batch axis: x[None]."
+        )
+    if x.numel() and not ((x >= 0) & (x < levels) & (x == x.long())).all():
+        raise ValueError(
+            f"Expected symbols 0 to {levels - 1}, got values from {x.min().item():g} to "
+            f"{x.max().item():g}. Text becomes symbols by Alphabet(text).encode(text), sound by "
+            "mu_law."
+        )
+    return x.long()
 
 
 def delayed(h: Tensor) -> Tensor:
@@ -119,8 +122,7 @@ def delayed(h: Tensor) -> Tensor:
 def influence(model: SequenceModel, x: Tensor, t: int) -> Tensor:
     """How strongly each symbol of x moves the logits at time t, ``[T]``; exactly 0 is not at all.
 
-    The largest slope of their sum with respect to an entry of the symbol's embedding, by
-    back-propagation. The receptive field is where it is not 0.
+    The :func:`receptive_field` of the network in the embeddings, which can be differentiated.
 
     Args:
         model: it reads x.
@@ -133,6 +135,5 @@ def influence(model: SequenceModel, x: Tensor, t: int) -> Tensor:
         >>> influence(model, torch.tensor([[0, 1, 2, 1, 0]]), 3) > 0
         tensor([ True,  True,  True, False, False])
     """
-    h = model.embedding(model._symbols(x).long()).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(model.network(delayed(h))[:, t].sum(), h)
-    return slope.abs().amax((0, 2))
+    h = model.embedding(symbols_of(x, model.levels)).mT
+    return receptive_field(lambda h: model.network(delayed(h.mT)).mT, h, [t])

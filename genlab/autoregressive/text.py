@@ -60,12 +60,11 @@ alphabet of all texts together, or leave out what is not in alphabet.characters.
     def decode(self, symbols: Tensor) -> str:
         """The text of a row of symbols ``[T]``."""
         symbols = torch.as_tensor(symbols)
-        if symbols.ndim != 1 or (
-            symbols.numel() and not ((symbols >= 0) & (symbols < len(self))).all()
-        ):
+        known = (symbols >= 0) & (symbols < len(self)) & (symbols == symbols.long())
+        if symbols.ndim != 1 or not known.all():
             raise ValueError(
-                f"Expected a row of symbols 0 to {len(self) - 1}, got shape "
-                f"{tuple(symbols.shape)}. A text is one row: decode(x[0])."
+                f"Expected a row of symbols 0 to {len(self) - 1}, got shape {tuple(symbols.shape)} "
+                f"with {int((~known).sum())} other numbers. A text is one row: decode(x[0])."
             )
         return "".join(self.characters[int(symbol)] for symbol in symbols)
 

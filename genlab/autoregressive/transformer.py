@@ -5,6 +5,7 @@ from torch import Generator, Tensor, nn
 
 from genlab.autoregressive.sequence import SequenceModel
 from genlab.em.kmeans import count
+from genlab.models import catalogued
 from genlab.nets import weights_from
 
 __all__ = ["CausalTransformer"]
@@ -37,7 +38,7 @@ class _Block(nn.Module):
         return h + self.net(self.thought(h)), (k, v)
 
 
-# @catalogued(chapter="autoregressive", source="Vaswani et al. 2017; Radford et al. 2018")
+@catalogued(chapter="autoregressive", source="Vaswani et al. 2017; Radford et al. 2018")
 class CausalTransformer(SequenceModel):
     """Blocks of attention with the mask of the product rule, over symbols and their places.
 
@@ -109,15 +110,12 @@ class CausalTransformer(SequenceModel):
 
     def step(self, h: Tensor, state: _State) -> tuple[Tensor, _State]:
         t, past = state
+        self._check(t + 1)
         h, kept = (h + self.places.weight[t])[:, None], []
         for block, before in zip(self.blocks, past, strict=True):
             h, keys_values = block(h, before)
             kept.append(keys_values)
         return self.head(h[:, 0]), (t + 1, kept)
-
-    def from_uniforms(self, u: Tensor, x: Tensor | None = None, known: int = 0) -> Tensor:
-        self._check(u.shape[1])
-        return super().from_uniforms(u, x, known)
 
     def _check(self, length: int) -> None:
         if length > self.event[0]:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from genlab.autoregressive.sequence import SequenceModel
 from genlab.em.kmeans import count
+from genlab.models import catalogued
 from genlab.nets import weights_from
 
 __all__ = ["WaveNet"]
@@ -33,7 +34,7 @@ class _GatedLayer(nn.Module):
         return now + residual, skip
 
 
-# @catalogued(chapter="autoregressive", source="van den Oord et al. 2016")
+@catalogued(chapter="autoregressive", source="van den Oord et al. 2016")
 class WaveNet(SequenceModel):
     """A stack of dilated causal convolutions with gated units, over symbols.
 
