@@ -78,13 +78,11 @@ class VAE(nn.Module):
 
     def terms(self, x: Tensor, n: int = 1, *, generator: Generator | None = None) -> Terms:
         """The mean over n draws of log p(x | z), and the exact KL(q(z | x) ‖ p(z))."""
-        x = self._checked(x)
+        x, one = self._checked(x), count(n, "n") == 1
         q = self._encode(x)
-        if count(n, "n") == 1:  # as in training: an axis of length 1 costs time in each operation
-            log_likelihood = self._decode(self._draw(q, None, generator)).log_prob(x)
-        else:
-            log_likelihood = self._decode(self._draw(q, n, generator)).log_prob(x).mean(0)
-        return Terms(log_likelihood, self._kl(q))
+        z = self._draw(q, None if one else n, generator)  # an axis of length 1 would cost time
+        log_likelihood = self._decode(z).log_prob(x)
+        return Terms(log_likelihood if one else log_likelihood.mean(0), self._kl(q))
 
     def log_weights(self, x: Tensor, k: int, *, generator: Generator | None = None) -> Tensor:
         """log p(x | z) + log p(z) − log q(z | x) at k draws from q(z | x), ``[k, batch]``."""
