@@ -152,7 +152,7 @@ def check_support(p: Distribution, x: Tensor, low: float, high: float) -> None:
     if isinstance(support, constraints.interval):  # holds all if it holds the extremes: faster
         held = bool(support.lower_bound <= low and high <= support.upper_bound)
     else:
-        held = bool(p.support.check(x).all())
+        held = bool(p.support.check(x.to(p.mean.device)).all())  # p stays where it was built
     if not held:
         name = type(getattr(p, "base_dist", p)).__name__.strip("_")
         raise ValueError(
