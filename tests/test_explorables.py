@@ -162,7 +162,7 @@ def test_the_script_is_classic_and_runs_twice():
 
 
 def test_an_unknown_module_is_named():
-    with pytest.raises(FileNotFoundError, match="No explorable 'nothing'; there are: density"):
+    with pytest.raises(FileNotFoundError, match="No explorable 'nothing'; there are: auto"):
         script("nothing")
 
 

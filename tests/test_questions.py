@@ -13,6 +13,7 @@ import torch
 from bs4 import BeautifulSoup
 from torch.distributions import MultivariateNormal, Normal, Uniform, kl_divergence
 
+from genlab.autoregressive import WaveNet
 from genlab.course.questions import read
 from genlab.course.root import CourseError
 from genlab.density import FullTable
@@ -259,6 +260,11 @@ def test_the_numbers_of_the_questions_are_right():
         "flows-price": 2 * float(kl_divergence(Normal(0.0, 3.0), Normal(0.0, 1.0))),
         "flows-bits": bits_per_dim(2700.0, 784, cell=1 / 256),
         "flows-conv": 4 * 4 * math.log(2),
+        "autoregressive-forgotten": 5,
+        "autoregressive-xor": math.log(2),
+        "autoregressive-blind": 6,
+        "autoregressive-field": WaveNet(2, 94, layers=5, cycles=3).receptive_field,
+        "autoregressive-noise": 83.5 + math.log(10),
     }
     asked = {q.name: q for page in CHAPTERS for q in read(page) if q.answer is not None}
     assert asked.keys() == right.keys()

@@ -31,6 +31,7 @@ ROWS = {
     "em": (11, 4),
     "variational": (34, 17),
     "flows": (24, 12),
+    "autoregressive": (20, 5),
 }
 
 

@@ -65,6 +65,7 @@ class MaskedAffine(Transform):
         for weight in self.net.layers[-1].parameters():
             nn.init.zeros_(weight)
         self.register_buffer("order", ordering(order, n))
+        self.masks = self.net.masks(self.order)
 
     def forward(self, x: Tensor) -> Pair:
         shift, log_scale = self._shift_and_scale(self.data(x))
@@ -80,7 +81,7 @@ class MaskedAffine(Transform):
         return x, log_scale.sum(1)
 
     def _shift_and_scale(self, x: Tensor) -> Pair:
-        shift, a = self.net(x, self.order.argsort() + 1).unbind(-1)
+        shift, a = self.net(x, self.masks).unbind(-1)
         return shift, self.bound * torch.tanh(a / self.bound)
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.functional import linear
 
 from genlab.autoregressive.model import Autoregressive
 from genlab.em.kmeans import count
@@ -37,7 +38,7 @@ class MaskedMLP(nn.Module):
     Example: the first output is a constant, the second depends on the first entry.
         >>> net = MaskedMLP(2, 1, (8,), generator=torch.Generator().manual_seed(0))
         >>> x = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
-        >>> out = net(x, place=torch.tensor([1, 2]))[..., 0]
+        >>> out = net(x, net.masks(torch.tensor([0, 1])))[..., 0]
         >>> (out[0] == out[1]).tolist()
         [True, False]
     """
@@ -59,20 +60,31 @@ class MaskedMLP(nn.Module):
         for i, width in enumerate(hidden):
             self.register_buffer(f"degree{i}", 1 + torch.arange(width) * (n - 1) // width)
 
-    def forward(self, x: Tensor, place: Tensor) -> Tensor:
-        """From x ``[batch, n]``, whose entries have these places, to ``[batch, n, outputs]``."""
-        *hidden, last = self.layers
-        below = place
-        for i, layer in enumerate(hidden):
-            degree = self.get_buffer(f"degree{i}")
-            x = _masked(layer, x, degree[:, None] >= below).relu()
+    def masks(self, order: Tensor) -> nn.Module:
+        """Which weights stay in this ordering: for each layer 1 where one does, else 0."""
+        return _Masks(self, order)
+
+    def forward(self, x: Tensor, masks: nn.Module) -> Tensor:
+        """From x ``[batch, n]`` to ``[batch, n, outputs]``, with the masks of an ordering."""
+        *hidden, last = zip(self.layers, masks.buffers(), strict=True)
+        for layer, mask in hidden:
+            x = linear(x, layer.weight * mask, layer.bias).relu()
+        layer, mask = last
+        return linear(x, layer.weight * mask, layer.bias).unflatten(-1, (self.n, self.outputs))
+
+
+class _Masks(nn.Module):
+    def __init__(self, net: MaskedMLP, order: Tensor) -> None:
+        super().__init__()
+        place = below = order.argsort() + 1
+        masks = []
+        for i in range(len(net.layers) - 1):
+            degree = net.get_buffer(f"degree{i}")
+            masks.append(degree[:, None] >= below)
             below = degree
-        x = _masked(last, x, place.repeat_interleave(self.outputs)[:, None] > below)
-        return x.unflatten(-1, (self.n, self.outputs))
-
-
-def _masked(layer: nn.Linear, x: Tensor, mask: Tensor) -> Tensor:
-    return nn.functional.linear(x, torch.where(mask, layer.weight, 0.0), layer.bias)
+        masks.append(place.repeat_interleave(net.outputs)[:, None] > below)
+        for i, mask in enumerate(masks):
+            self.register_buffer(f"mask{i}", mask.to(net.layers[i].weight.dtype))
 
 
 @catalogued(chapter="autoregressive", source="Germain, Gregor, Murray and Larochelle 2015")
@@ -112,18 +124,20 @@ class MADE(Autoregressive):
         super().__init__((n,), levels, order)
         outputs = 1 if levels == 2 else levels
         self.net = MaskedMLP(n, outputs, hidden, generator=generator)
+        self.masks = self.net.masks(self.order)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.logits(x, self.order)
+        return self.logits(x, self.masks)
 
-    def logits(self, x: Tensor, order: Tensor) -> Tensor:
-        """What :meth:`forward` gives, in this ordering."""
-        out = self.net(x / max(1, self.levels - 1), order.argsort() + 1)
-        return out[..., 0] if self.levels == 2 else out
+    def logits(self, x: Tensor, masks: nn.Module) -> Tensor:
+        """What :meth:`forward` gives, with the masks of an ordering."""
+        if self.levels == 2:
+            return self.net(x, masks).squeeze(-1)
+        return self.net(x / max(1, self.levels - 1), masks)
 
     def in_order(self, order: Sequence[int] | Tensor) -> "Ordered":
         """This network in another ordering: a model that shares its weights."""
-        return Ordered(self, order).to(self.order.device)
+        return Ordered(self, order)
 
 
 class Ordered(Autoregressive):
@@ -131,7 +145,8 @@ class Ordered(Autoregressive):
 
     def __init__(self, model: MADE, order: Sequence[int] | Tensor) -> None:
         super().__init__(model.event, model.levels, order)
-        self.model = model
+        self.to(model.order.device)
+        self.model, self.masks = model, model.net.masks(self.order)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model.logits(x, self.order)
+        return self.model.logits(x, self.masks)

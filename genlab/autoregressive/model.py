@@ -109,7 +109,8 @@ class Autoregressive(nn.Module, ABC):
         x, dtype = torch.as_tensor(x), self._dtype()
         if tuple(x.shape[1:]) == self.event and x.ndim and x.numel() and not x.is_complex():
             low, high = x.aminmax()  # quick, as this runs at every step of a fit
-            if low >= 0 and high < self.levels and torch.equal(x.long().to(x.dtype), x):
+            whole = not x.is_floating_point() or torch.equal(x.round(), x)
+            if whole and low >= 0 and high < self.levels:
                 return x.to(dtype)
         return check_levels(x, self.levels, self.event).to(dtype)
 

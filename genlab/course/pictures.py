@@ -170,6 +170,24 @@ def flows() -> Figure:
     return fig
 
 
+def autoregressive() -> Figure:
+    """Four layers of a WaveNet, and what the last output sees: twice as much in each row down."""
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    columns, layers = 24, 4
+    dots = torch.cartesian_prod(torch.arange(columns), torch.arange(layers + 1))
+    ax.plot(*dots.T, ".", color=plot.COLORS["data"], alpha=0.5)
+    seen = torch.tensor([columns - 1])
+    for layer in reversed(range(layers)):
+        for step in (0, 2**layer):
+            ax.plot([seen, seen - step], [layer + 1, layer], color=plot.COLORS["model"], lw=0.8)
+        seen = torch.cat([seen, seen - 2**layer])
+    ax.plot(seen, torch.zeros_like(seen), "o", ms=4, color=plot.COLORS["truth"])
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return fig
+
+
 PICTURES = {
     "course": course,
     "00_models": models,
@@ -178,4 +196,5 @@ PICTURES = {
     "03_em": em,
     "05_variational": variational,
     "06_flows": flows,
+    "07_autoregressive": autoregressive,
 }

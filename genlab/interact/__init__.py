@@ -4,6 +4,7 @@ The second kind needs no kernel. Its JavaScript stands in ``js/``, one module a 
 that they share; the book and the notebook show the same one.
 """
 
+from genlab.interact.autoregressive import explore_autoregressive
 from genlab.interact.density import explore_density
 from genlab.interact.divergences import explore_divergences
 from genlab.interact.em import explore_em
@@ -17,6 +18,7 @@ __all__ = [
     "SOURCES",
     "Explorable",
     "Knob",
+    "explore_autoregressive",
     "explore_density",
     "explore_divergences",
     "explore_em",

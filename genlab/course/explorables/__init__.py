@@ -29,6 +29,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from genlab import interact, plot
+from genlab.course.explorables.autoregressive import autoregressive
 from genlab.course.explorables.density import density
 from genlab.course.explorables.divergences import divergences
 from genlab.course.explorables.em import em
@@ -38,6 +39,7 @@ from genlab.course.explorables.variational import variational
 
 # The static figure of each explorable, drawn from the options of the directive.
 STATIC: dict[str, Callable[..., Figure]] = {
+    "autoregressive": autoregressive,
     "density": density,
     "divergences": divergences,
     "em": em,

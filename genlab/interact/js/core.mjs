@@ -62,7 +62,7 @@ export class Explorable extends HTMLElement {
     this.append(this.group = Object.assign(document.createElement("div"), { className: name }));
     return this.group;
   }
-  slider(words, low, high, read, change, { log = false, step = 0 } = {}) {
+  slider(words, low, high, read, change, { log = false, step = 0, say = step ? String : short } = {}) {
     const [to, from] = log ? [Math.log, Math.exp] : [Number, Number], fine = (to(high) - to(low)) / 200;
     const label = document.createElement("label"), shown = document.createElement("span");
     const input = document.createElement("input");
@@ -72,7 +72,7 @@ export class Explorable extends HTMLElement {
     this.views.push(() => {
       const value = read(this.state);
       input.value = to(value);
-      shown.textContent = step ? value : short(value);
+      shown.textContent = say(value);
       input.setAttribute("aria-valuetext", shown.textContent);
     });
     this.group.append(label);
