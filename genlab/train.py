@@ -30,7 +30,7 @@ from genlab._runs import (
     save_run,
 )
 
-__all__ = ["History", "fit"]
+__all__ = ["Batch", "History", "fit"]
 
 _ADAM = partial(Adam, fused=True)  # the same steps in a third of the time
 
