@@ -1738,11 +1738,11 @@ except NotImplementedError:
 # WaveNet reads sound as whole numbers. The µ-law has fine steps where the sound is quiet: for $x$
 # in $[-1, 1]$ and $\mu = \text{levels} - 1$
 #
-# $$f(x) = \operatorname{sign}(x)\, \frac{\log(1 + \mu |x|)}{\log(1 + \mu)}, \qquad
-#   k = \text{the whole number nearest to } \tfrac{\mu}{2}\, (1 + f(x)).$$
+# $$f(x) = \operatorname{sign}(x)\, \frac{\log(1 + \mu |x|)}{\log(1 + \mu)},$$
 #
-# Write both directions; the way back gives the $x$ for which $\tfrac{\mu}{2}(1 + f(x))$ *is* $k$,
-# before rounding. *Hint:* `conv1d`, `pad`; `torch.expm1(a)` is $e^a - 1$.
+# and the symbol $k$ is the whole number nearest to $\tfrac{\mu}{2}(1 + f(x))$. Write both
+# directions; the way back gives the $x$ for which $\tfrac{\mu}{2}(1 + f(x))$ *is* $k$, before
+# rounding. *Hint:* `conv1d`, `pad`; `torch.expm1(a)` is $e^a - 1$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "sound", "locked": false, "schema_version": 3, "solution": true, "task": false}
