@@ -1761,7 +1761,7 @@ def field(taps, dilations):
 
 
 def to_symbols(x, levels):
-    """k, whole numbers 0, …, levels − 1, int64, of the shape of x. x: in [−1, 1], float64."""
+    """k, whole numbers from 0 to levels - 1, int64, of the shape of x. x: float64, -1 to 1."""
     ### BEGIN SOLUTION
     mu = levels - 1
     f = x.sign() * (mu * x.abs()).log1p() / math.log1p(mu)
@@ -1770,7 +1770,7 @@ def to_symbols(x, levels):
 
 
 def to_signal(k, levels):
-    """x in [−1, 1], float64, of the shape of k. k: 0, …, levels − 1, int64."""
+    """x from -1 to 1, float64, of the shape of k. k: from 0 to levels - 1, int64."""
     ### BEGIN SOLUTION
     mu = levels - 1
     f = 2 * k.double() / mu - 1

@@ -18,6 +18,12 @@ RULES: tuple[tuple[str, str], ...] = (
     # Roles that ARIA has withdrawn, and a list without items (axe: aria-required-children).
     (r' role="(doc-biblioentry|doc-backlink|list)"', ""),
 )
+# The index of all words, 0.3 MB and growing: the theme loads it on every page, for a search as you
+# type that is off. Searching opens search.html.
+_SEARCH = "".join(
+    rf"<script src=\"[^\"]*{file}\.js\"></script>\s*"
+    for file in ("_static/searchtools", "_static/language_data", "searchindex")
+)
 _IMAGE = re.compile(r"<img [^>]*>")
 
 
@@ -27,6 +33,8 @@ def finish(page: Path) -> None:
     new = old
     for pattern, replacement in RULES:
         new = re.sub(pattern, replacement, new)
+    if page.name != "search.html":
+        new = re.sub(_SEARCH, "", new)
     new = _IMAGE.sub(lambda tag: _sized(tag[0], page), new)
     if new != old:
         page.write_text(new, encoding="utf8")
