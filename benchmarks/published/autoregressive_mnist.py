@@ -6,7 +6,7 @@ The fixed binarisation of the papers, 50,000 images to train, and an exact likel
 spent than in the papers, under ten minutes of one core a model: theirs were trained until the
 validation images said to stop, MADE with up to 8,000 hidden units and NADE with 500, the PixelCNN
 and the PixelRNN on GPUs. Widths, rates and batches were chosen by validation images, in runs of
-half a minute.
+at most four minutes. Of MADE 2,000 units beat 500 trained ten times as long, by ten nats.
 """
 
 from argparse import Namespace
@@ -35,9 +35,9 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "MADE": Recipe(
-        {"hidden": 500},
+        {"hidden": 2000},
         100,
-        ((20_000, 5e-3), (10_000, 1e-3), (5_000, 2e-4)),
+        ((3_000, 2e-3), (1_500, 4e-4), (500, 1e-4)),
         {f"{GERMAIN}, one hidden layer": 88.40, f"{GERMAIN}, two and 32 masks": 86.64},
     ),
     "NADE": Recipe(
@@ -119,7 +119,7 @@ def likelihood(name: str, images: data.BinaryImages, chosen: Namespace) -> dict:
 
 
 def main() -> None:
-    chosen = training.options("MADE, NADE and a PixelCNN on binarised MNIST.", 26)
+    chosen = training.options("MADE, NADE and a PixelCNN on binarised MNIST.", 21)
     environment = record.environment("genlab", "torch", "numpy", "scipy")
     images = data.binarized_mnist(chosen.data)
     measurements = []
