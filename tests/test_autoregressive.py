@@ -489,8 +489,8 @@ def naive_nade(model: NADE, x: Tensor) -> Tensor:
     order, log_p = model.order.tolist(), 0
     for t, i in enumerate(order):
         before = order[:t]
-        h = (x[:, before] @ model.W[before] + model.c).sigmoid()
-        logit = h @ model.V[i] + model.b[i]
+        h = (x[:, before] @ model.W[:t] + model.c).sigmoid()
+        logit = h @ model.V[t] + model.b[t]
         log_p = log_p + torch.where(x[:, i] == 1, logit, -logit).sigmoid().log()
     return log_p
 

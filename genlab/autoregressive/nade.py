@@ -17,8 +17,8 @@ __all__ = ["NADE"]
 class NADE(Autoregressive):
     """Neural autoregressive distribution estimator of n binary entries.
 
-    .. math:: h_t = \\sigma\\Big(c + \\sum_{s<t} W_{o(s)} x_{o(s)}\\Big), \\qquad
-              p(x_{o(t)} = 1 \\mid x_{o(<t)}) = \\sigma(b_{o(t)} + V_{o(t)} \\cdot h_t)
+    .. math:: h_t = \\sigma\\Big(c + \\sum_{s<t} W_s x_{o(s)}\\Big), \\qquad
+              p(x_{o(t)} = 1 \\mid x_{o(<t)}) = \\sigma(b_t + V_t \\cdot h_t)
 
     From one entry to the next one column of W is added: all n activations cost O(nH), where the
     formula, entry by entry, reads as O(n²H). It has 2nH + n + H parameters. Here a block of
@@ -53,20 +53,21 @@ class NADE(Autoregressive):
         with weights_from(generator):
             into, out = nn.Linear(n, count(hidden, "hidden")), nn.Linear(hidden, n)
         self.W, self.c = nn.Parameter(into.weight.detach().T.contiguous()), into.bias
-        self.V, self.b = out.weight, out.bias  # W and V: a row for each entry, [n, H]
+        self.V, self.b = out.weight, out.bias  # W and V: a row for each place in o, [n, H]
 
     def forward(self, x: Tensor) -> Tensor:
-        x, W, V = x[:, self.order], self.W[self.order], self.V[self.order]
+        x = x[:, self.order]
         # Entries in blocks, small enough that the activations of a block stay in the cache.
         block = min(32, max(4, 2**16 // max(1, len(x) * len(self.c))))
         before = x.new_ones(block, block).tril(-1)
         a, logits = self.c, []  # a: the activations at the first entry of a block
-        for xs, Ws, Vs in zip(x.split(block, 1), W.split(block), V.split(block), strict=True):
+        blocks = x.split(block, 1), self.W.split(block), self.V.split(block)
+        for xs, Ws, Vs in zip(*blocks, strict=True):
             inside = (xs[:, None] * before[: len(Ws), : len(Ws)]) @ Ws
             h = (a[..., None, :] + inside).sigmoid()  # [batch, block, H]
             logits.append((h * Vs).sum(-1))
             a = a + xs @ Ws
-        return torch.cat(logits, 1)[:, self.order.argsort()] + self.b
+        return (torch.cat(logits, 1) + self.b)[:, self.order.argsort()]
 
     @torch.no_grad()
     def from_uniforms(self, u: Tensor, x: Tensor | None = None, known: int = 0) -> Tensor:
@@ -75,6 +76,6 @@ class NADE(Autoregressive):
         a = self.c.expand(len(u), -1)
         for t, i in enumerate(self.order.tolist()):
             if t >= known:
-                x[:, i] = drawn(a.sigmoid() @ self.V[i] + self.b[i], u[:, i]).to(x.dtype)
-            a = a + x[:, i, None] * self.W[i]
+                x[:, i] = drawn(a.sigmoid() @ self.V[t] + self.b[t], u[:, i]).to(x.dtype)
+            a = a + x[:, i, None] * self.W[t]
         return x.long()
