@@ -107,11 +107,9 @@ class Autoregressive(nn.Module, ABC):
     def whole_numbers(self, x: Tensor) -> Tensor:
         """x in the dtype of the weights, or a sentence that says what is wrong with it."""
         x, dtype = torch.as_tensor(x), self._dtype()
-        if tuple(x.shape[1:]) == self.event and x.ndim and x.numel() and not x.is_complex():
-            low, high = x.aminmax()  # quick, as this runs at every step of a fit
-            whole = not x.is_floating_point() or torch.equal(x.round(), x)
-            if whole and low >= 0 and high < self.levels:
-                return x.to(dtype)
+        shaped = tuple(x.shape[1:]) == self.event and x.ndim and x.numel()
+        if shaped and not x.is_complex() and _are_levels(x, self.levels):
+            return x.to(dtype)
         return check_levels(x, self.levels, self.event).to(dtype)
 
     def _uniforms(self, n: int, generator: Generator | None) -> Tensor:
@@ -121,6 +119,15 @@ class Autoregressive(nn.Module, ABC):
     def _dtype(self) -> torch.dtype:
         weight = next(self.parameters(), None)
         return torch.float64 if weight is None else weight.dtype
+
+
+def _are_levels(x: Tensor, levels: int) -> bool:
+    """Whether x is whole numbers 0 to levels − 1: quick, as this runs at every step of a fit."""
+    if levels == 2 and x.is_floating_point():
+        return not torch.count_nonzero(x - x * x)  # 0 and 1 are their own squares, NaN is not
+    low, high = x.aminmax()
+    whole = not x.is_floating_point() or torch.equal(x.round(), x)
+    return bool(whole and low >= 0 and high < levels)
 
 
 def log_conditional(logits: Tensor, x: Tensor) -> Tensor:
@@ -137,7 +144,7 @@ def log_conditional(logits: Tensor, x: Tensor) -> Tensor:
         tensor([0.5000])
     """
     if logits.ndim == x.ndim:
-        return -nn.functional.softplus(logits * (1 - 2 * x))
+        return nn.functional.logsigmoid(logits * (2 * x - 1))
     return logits.log_softmax(-1).gather(-1, x.long()[..., None])[..., 0]
 
 
