@@ -124,7 +124,7 @@ class Autoregressive(nn.Module, ABC):
 def _are_levels(x: Tensor, levels: int) -> bool:
     """Whether x is whole numbers 0 to levels − 1: quick, as this runs at every step of a fit."""
     if levels == 2 and x.is_floating_point():
-        return not torch.count_nonzero(x - x * x)  # 0 and 1 are their own squares, NaN is not
+        return (x - x * x).abs().sum().item() == 0  # 0 and 1 are their own squares, NaN is not
     low, high = x.aminmax()
     whole = not x.is_floating_point() or torch.equal(x.round(), x)
     return bool(whole and low >= 0 and high < levels)
