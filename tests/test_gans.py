@@ -90,7 +90,7 @@ def slope_of(function, at: Tensor) -> Tensor:
 # --- The losses ----------------------------------------------------------------------------------
 
 
-# covers: S0-54, S4-31
+@pytest.mark.covers("S0-54", "S4-31")
 def test_the_discriminators_loss_is_twice_the_cross_entropy_of_both_classes(g):
     real, fake = 5 * randn(2, 300, g=g)
     labels = torch.cat([torch.ones(300), torch.zeros(300)]).double()
@@ -104,7 +104,7 @@ def test_the_discriminators_loss_is_twice_the_cross_entropy_of_both_classes(g):
     assert float(discriminator_loss(undecided, undecided)) == pytest.approx(LOG4, abs=1e-15)
 
 
-# covers: S0-63
+@pytest.mark.covers("S0-63")
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.1, 0.0), (0.1, 0.2), (0.0, 0.3)])
 def test_smoothing_is_the_cross_entropy_with_softer_targets(alpha, beta, g):
     real, fake = 5 * randn(2, 100, g=g)
@@ -114,8 +114,8 @@ def test_smoothing_is_the_cross_entropy_with_softer_targets(alpha, beta, g):
     assert torch.allclose(got, wanted, atol=1e-12)
 
 
-# proves: prop-saturation
-# covers: S0-60, E75
+@pytest.mark.proves("prop-saturation")
+@pytest.mark.covers("S0-60", "E75")
 def test_where_the_discriminator_is_sure_one_slope_dies_and_the_other_does_not():
     sure = numbers(-10.0)
     slopes = [float(slope_of(lambda a, k=k: generator_loss(a, k), sure)) for k in KINDS]
@@ -127,7 +127,7 @@ def test_where_the_discriminator_is_sure_one_slope_dies_and_the_other_does_not()
     assert torch.allclose(slope_of(generator_loss, a), -(-a).sigmoid())
 
 
-# covers: S0-58, E75
+@pytest.mark.covers("S0-58", "E75")
 def test_only_the_saturating_game_is_zero_sum(g):
     real, fake = randn(2, 50, g=g)
     pays = slope_of(lambda a: discriminator_loss(real, a), fake)
@@ -204,7 +204,7 @@ def bound(name: str, T: Tensor) -> Tensor:
     return -f_critic_loss(name, T[VALUES[0]], T[VALUES[1]]).mean()
 
 
-# proves: thm-f-gan
+@pytest.mark.proves("thm-f-gan")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_no_critic_exceeds_the_divergence_and_the_best_one_reaches_it(name, g):
     p, q = COUNTS.double() / 20
@@ -216,7 +216,7 @@ def test_no_critic_exceeds_the_divergence_and_the_best_one_reaches_it(name, g):
     assert float(bound(name, F_DIVERGENCES[name].slope(p / q))) == pytest.approx(truth, abs=1e-12)
 
 
-# proves: thm-f-gan
+@pytest.mark.proves("thm-f-gan")
 # The best critic of total variation sits on a kink of the conjugate, where no slope leads.
 @pytest.mark.parametrize("name", [name for name in F_DIVERGENCES if name != "total variation"])
 def test_through_its_output_activation_a_critic_can_be_trained_to_the_divergence(name):
@@ -253,7 +253,7 @@ def test_with_the_divergence_gan_an_f_gan_is_the_gan(g):
     assert torch.allclose(generator_loss(T[1], "linear"), generator_loss(fake))
 
 
-# proves: thm-f-gan
+@pytest.mark.proves("thm-f-gan")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_against_the_best_critic_an_f_gans_generator_descends_its_divergence(name):
     t = line(9.0, 1801)
@@ -271,8 +271,8 @@ def test_against_the_best_critic_an_f_gans_generator_descends_its_divergence(nam
 # --- Games ---------------------------------------------------------------------------------------
 
 
-# proves: thm-minimax
-# covers: S0-56, S0-57, E74
+@pytest.mark.proves("thm-minimax")
+@pytest.mark.covers("S0-56", "S0-57", "E74")
 def test_the_lectures_game_has_the_value_20_over_7():
     pure = pure_play(LECTURES)
     assert (pure.maximin, pure.minimax) == (-10, 20)  # no equilibrium without mixing
@@ -287,7 +287,7 @@ def test_the_lectures_game_has_the_value_20_over_7():
     assert (A @ found.column).max() <= 20 / 7 + 1e-12
 
 
-# proves: thm-minimax
+@pytest.mark.proves("thm-minimax")
 @pytest.mark.parametrize("shape", [(2, 2), (3, 5), (6, 4), (1, 3), (30, 30)])
 def test_what_red_is_sure_of_is_what_blue_must_pay(shape, g):
     for A in randn(5, *shape, g=g):
@@ -305,8 +305,8 @@ def test_what_red_is_sure_of_is_what_blue_must_pay(shape, g):
             assert other.value == pytest.approx(wanted, rel=1e-8, abs=1e-9 * factor)
 
 
-# proves: thm-fictitious-play
-# covers: S0-57
+@pytest.mark.proves("thm-fictitious-play")
+@pytest.mark.covers("S0-57")
 def test_by_playing_both_learn_the_value():
     play = fictitious_play(LECTURES, 20_000)
     assert (play.lower <= 20 / 7 + 1e-9).all()
@@ -329,7 +329,7 @@ def test_a_saddle_point_is_found_at_once():
     assert fictitious_play(A, 50).lower[-1] == pytest.approx(1, abs=0.1)
 
 
-# covers: S0-59, E73
+@pytest.mark.covers("S0-59", "E73")
 def test_the_arg_min_of_a_maximum_is_a_generator_and_not_a_discriminator():
     d, g = numbers(*range(11)), numbers(*range(6))
     V = (g - 3) ** 2 - (d[:, None] - 2 * g) ** 2
@@ -364,8 +364,8 @@ def run(rule, field, start, rate, steps):
     return trajectory(lambda s: rule(field, s, rate), start, steps)
 
 
-# proves: prop-bilinear
-# covers: S0-52
+@pytest.mark.proves("prop-bilinear")
+@pytest.mark.covers("S0-52")
 @pytest.mark.parametrize("rate", [0.01, 0.1, 1.0])
 def test_in_the_bilinear_game_each_rule_changes_the_radius_by_its_own_factor(rate, g):
     start = randn(20, 2, g=g)
@@ -380,7 +380,7 @@ def test_in_the_bilinear_game_each_rule_changes_the_radius_by_its_own_factor(rat
     assert torch.allclose(kept, kept[0].expand_as(kept), rtol=1e-10)
 
 
-# covers: S0-52
+@pytest.mark.covers("S0-52")
 def test_wassersteins_dirac_gan_is_the_bilinear_game_in_a_mirror(g):
     states = randn(10, 2, g=g)
     mirrored = BILINEAR(states * numbers(1, -1)) * numbers(1, -1)
@@ -417,8 +417,8 @@ def test_the_dirac_gans_field_is_autograds_of_the_losses_and_penalties(loss, noi
         assert torch.allclose(moved, -torch.stack([down_d, down_g]), atol=1e-9)
 
 
-# proves: thm-dirac-gan
-# covers: S0-52
+@pytest.mark.proves("thm-dirac-gan")
+@pytest.mark.covers("S0-52")
 @pytest.mark.parametrize("loss", ["saturating", "non-saturating"])
 def test_without_a_penalty_steps_leave_the_dirac_gans_equilibrium_at_every_rate(loss):
     field, start = dirac_gan(loss), numbers(0.3, 0.4)
@@ -430,7 +430,7 @@ def test_without_a_penalty_steps_leave_the_dirac_gans_equilibrium_at_every_rate(
         assert torch.allclose(factor, factor.new_tensor(math.sqrt(1 + rate**2 / 4)), atol=1e-9)
 
 
-# proves: thm-dirac-gan
+@pytest.mark.proves("thm-dirac-gan")
 def test_far_from_the_equilibrium_the_saturating_loss_turns_and_the_practical_one_also_pulls(g):
     states = 2 * randn(50, 2, g=g)
     a = states.prod(-1)
@@ -448,7 +448,7 @@ def test_far_from_the_equilibrium_the_saturating_loss_turns_and_the_practical_on
     assert torch.allclose(radius[-300:].mean(0), numbers(0.2).sqrt(), rtol=0.05)
 
 
-# proves: thm-dirac-gan
+@pytest.mark.proves("thm-dirac-gan")
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 1.25])
 def test_r1_makes_the_equilibrium_attract_for_rates_below_four_gamma(gamma):
     field = dirac_gan(r1=gamma)
@@ -463,7 +463,7 @@ def test_r1_makes_the_equilibrium_attract_for_rates_below_four_gamma(gamma):
             assert bool(radius[-1] < radius[0]) is inwards
 
 
-# proves: thm-dirac-gan
+@pytest.mark.proves("thm-dirac-gan")
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
 def test_instance_noise_makes_the_equilibrium_attract(sigma):
     field = dirac_gan(noise=sigma)
@@ -488,7 +488,17 @@ def test_clipping_and_the_two_sided_penalty_leave_the_dirac_gan_going_round():
         assert (late.sign().diff() != 0).any()
 
 
-# proves: prop-alternating
+@pytest.mark.proves("prop-alternating")
+@pytest.mark.parametrize("rate", [0.1, 1.0, 3.9, 4.1])
+def test_a_turn_of_the_dirac_gan_has_its_eigenvalues_on_the_unit_circle_up_to_rate_4(rate):
+    turn = lambda state: alternating(dirac_gan(), state, rate)
+    found = torch.linalg.eigvals(torch.func.jacrev(turn)(numbers(0.0, 0.0)))
+    assert float(found.prod().real) == pytest.approx(1)
+    assert float(found.sum().real) == pytest.approx(2 - rate**2 / 4)
+    assert torch.allclose(found.abs(), torch.ones(2).double()) == (rate < 4)
+
+
+@pytest.mark.proves("prop-alternating")
 def test_alternating_steps_of_the_dirac_gan_neither_settle_nor_run_away():
     radius = run(alternating, dirac_gan("saturating"), numbers(0.3, 0.4), 0.1, 1500).norm(dim=-1)
     assert 0.4 < float(radius.min()) <= float(radius.max()) < 0.6
@@ -497,8 +507,8 @@ def test_alternating_steps_of_the_dirac_gan_neither_settle_nor_run_away():
     assert float(radius[-1]) == pytest.approx((4 + 150 / 8) ** -0.5, rel=0.1)
 
 
-# proves: prop-two-time-scales
-# covers: S0-59, S0-65
+@pytest.mark.proves("prop-two-time-scales")
+@pytest.mark.covers("S0-59", "S0-65")
 def test_a_faster_discriminator_turns_a_repelling_solution_into_an_attracting_one(g):
     solution = numbers(6, 3)
     assert QUADRATIC(solution).abs().max() == 0
@@ -533,8 +543,8 @@ def test_a_bad_run_is_refused(call, message):
 # --- Against the best discriminator --------------------------------------------------------------
 
 
-# proves: thm-gan-value
-# covers: S0-51, S0-55, E76
+@pytest.mark.proves("thm-gan-value")
+@pytest.mark.covers("S0-51", "S0-55", "E76")
 def test_the_value_of_any_discriminator_is_below_that_of_the_best(g):
     t = line()
     log_p, log_g = log_normal(0, 1, t), log_normal(1.5, 0.8, t)
@@ -551,7 +561,7 @@ def test_the_value_of_any_discriminator_is_below_that_of_the_best(g):
     assert round(divergence, 4) == 0.2622
 
 
-# covers: S0-55
+@pytest.mark.covers("S0-55")
 def test_the_formula_of_the_best_discriminator_is_the_optimum_on_a_grid():
     t, D = line(4.0, 41), torch.linspace(0.0001, 0.9999, 9999, dtype=torch.float64)
     log_p, log_g = log_normal(0, 1, t), log_normal(1, 1.5, t)
@@ -559,7 +569,7 @@ def test_the_formula_of_the_best_discriminator_is_the_optimum_on_a_grid():
     assert torch.allclose(D[gain.argmax(1)], optimal_discriminator(log_p, log_g), atol=1e-4)
 
 
-# covers: S0-55
+@pytest.mark.covers("S0-55")
 def test_a_trained_discriminator_comes_close_to_the_formula(g):
     draws = randn(2, 20_000, g=g)
     logit = train_ratio(draws[0] + 1, 1.5 * draws[1], hidden=(16,), steps=1500, generator=g)
@@ -568,7 +578,7 @@ def test_a_trained_discriminator_comes_close_to_the_formula(g):
     assert (logit(x).sigmoid() - best).abs().max() < 0.05
 
 
-# covers: S0-65
+@pytest.mark.covers("S0-65")
 def test_with_more_steps_the_discriminator_only_comes_closer_to_the_best():
     t = line()
     log_p, log_g = log_normal(1, 1, t), log_normal(-1, 1, t)
@@ -585,8 +595,8 @@ def test_with_more_steps_the_discriminator_only_comes_closer_to_the_best():
     assert errors[-1] < 0.01 * errors[0]
 
 
-# proves: thm-two-generator-losses
-# covers: S0-60, S4-47, E78
+@pytest.mark.proves("thm-two-generator-losses")
+@pytest.mark.covers("S0-60", "S4-47", "E78")
 @pytest.mark.parametrize(
     ("theta", "saturating", "practical"),
     [((1.5, 0.8), 0.50987, 0.99013), ((3.0, 1.0), 0.29586, 2.70414)],
@@ -610,7 +620,7 @@ def test_each_generator_loss_descends_a_divergence_of_its_own(theta, saturating,
     assert torch.allclose(got, torch.autograd.grad(closed, theta)[0], atol=1e-8)
 
 
-# covers: E78
+@pytest.mark.covers("E78")
 def test_the_statement_is_local_a_discriminator_of_another_moment_gives_another_gradient():
     t = line(14.0, 5601)
     log_p, mean = log_normal(0, 1, t), numbers(1.5)[0].requires_grad_()
@@ -622,7 +632,7 @@ def test_the_statement_is_local_a_discriminator_of_another_moment_gives_another_
     assert abs(got - wanted) > 0.01
 
 
-# covers: S4-13, S4-31, E77
+@pytest.mark.covers("S4-13", "S4-31", "E77")
 def test_where_the_generator_has_the_data_law_the_best_discriminator_tosses_and_nobody_moves():
     t = line()
     theta = numbers(0.5, 1.3).requires_grad_()
@@ -635,8 +645,8 @@ def test_where_the_generator_has_the_data_law_the_best_discriminator_tosses_and_
         assert slope.abs().max() < 1e-12
 
 
-# proves: prop-practical-divergence
-# covers: E82
+@pytest.mark.proves("prop-practical-divergence")
+@pytest.mark.covers("E82")
 def test_the_practical_divergence_is_twice_kl_of_the_middle_and_forgives_missing_modes(g):
     for p, q in tables(g, 30, 2, 5):
         m = (p + q) / 2
@@ -655,8 +665,8 @@ def test_the_practical_divergence_is_twice_kl_of_the_middle_and_forgives_missing
     assert rows == [[0.105, 0.033, 32], [0.693, 0.262, 38], [2.303, 1.251, 54]]
 
 
-# proves: prop-smoothing
-# covers: S0-63
+@pytest.mark.proves("prop-smoothing")
+@pytest.mark.covers("S0-63")
 @pytest.mark.parametrize(("alpha", "beta"), [(0.1, 0.0), (0.0, 0.1), (0.1, 0.1)])
 def test_the_smoothed_loss_is_least_at_the_smoothed_discriminator(alpha, beta):
     p, q = COUNTS.double() / 20
@@ -670,8 +680,8 @@ def test_the_smoothed_loss_is_least_at_the_smoothed_discriminator(alpha, beta):
         assert loss(D.logit() + shift) > loss(D.logit())
 
 
-# proves: prop-smoothing
-# covers: S0-63
+@pytest.mark.proves("prop-smoothing")
+@pytest.mark.covers("S0-63")
 def test_two_sided_smoothing_leaves_far_draws_without_a_way_home():
     x = numbers(6.0)  # where the generator draws; the data are at 0
 
@@ -701,8 +711,8 @@ def test_shapes_that_do_not_fit_and_kinds_that_are_none_are_refused():
 # --- Wasserstein ---------------------------------------------------------------------------------
 
 
-# proves: thm-kantorovich-rubinstein
-# covers: S4-49, S4-50, E90
+@pytest.mark.proves("thm-kantorovich-rubinstein")
+@pytest.mark.covers("S4-49", "S4-50", "E90")
 @pytest.mark.parametrize("K", [1.0, 2.0, 5.0])
 def test_the_best_critic_of_slope_k_earns_k_times_the_transport(K, g):
     x = randn(12, g=g)
@@ -725,7 +735,7 @@ def test_the_best_critic_of_slope_k_earns_k_times_the_transport(K, g):
     assert float(p @ raised) > float(p @ found.critic) + 999
 
 
-# proves: thm-kantorovich-rubinstein
+@pytest.mark.proves("thm-kantorovich-rubinstein")
 def test_the_duality_holds_in_the_plane_and_no_other_critic_earns_more(g):
     for n in (1, 2, 15):
         x = 100 * randn(n, 2, g=g)
@@ -752,8 +762,8 @@ def test_costs_that_are_no_metric_have_no_lipschitz_critics(d, K, message):
         kantorovich_rubinstein(third, third, d, lipschitz=K)
 
 
-# proves: prop-parallel-lines
-# covers: S4-48
+@pytest.mark.proves("prop-parallel-lines")
+@pytest.mark.covers("S4-48")
 @pytest.mark.parametrize("offset", [-2.0, 0.01, 0.5])
 def test_of_two_parallel_lines_only_wasserstein_knows_how_far_they_are(offset):
     x, y = parallel_lines(offset, 20)
@@ -766,7 +776,7 @@ def test_of_two_parallel_lines_only_wasserstein_knows_how_far_they_are(offset):
     assert torch.equal(*parallel_lines(0.0, 20))
 
 
-# covers: E88
+@pytest.mark.covers("E88")
 def test_little_overlap_harms_neither_kl_nor_wasserstein_but_jsd_has_no_slope_left():
     t = torch.linspace(-12, 42, 20_001, dtype=torch.float64)
     mean = numbers(30)[0].requires_grad_()
@@ -787,7 +797,7 @@ def one_column(net: nn.Module):
     return lambda x: net(x)[:, 0]
 
 
-# proves: prop-lipschitz-product
+@pytest.mark.proves("prop-lipschitz-product")
 def test_the_measured_slope_is_the_steepest_and_below_the_product_of_the_layers(g):
     w = randn(3, g=g)
     assert float(lipschitz(lambda x: x @ w, randn(5, 3, g=g))) == pytest.approx(float(w.norm()))
@@ -824,7 +834,7 @@ def climb(critic: nn.Module, real: Tensor, fake: Tensor, steps: int, clip: str, 
             clip_weights(critic, c)
 
 
-# covers: S4-51, E89
+@pytest.mark.covers("S4-51", "E89")
 def test_clipped_gradients_let_a_linear_critic_rise_without_end_and_clipped_weights_do_not():
     real, fake = torch.full((4, 1), 2.0).double(), torch.zeros(4, 1).double()
     for steps in (100, 500):
@@ -837,7 +847,7 @@ def test_clipped_gradients_let_a_linear_critic_rise_without_end_and_clipped_weig
         assert float(lipschitz(one_column(held), real)) == pytest.approx(0.01, rel=1e-12)
 
 
-# covers: S4-51, E89
+@pytest.mark.covers("S4-51", "E89")
 def test_the_same_with_hidden_units_and_the_clipped_estimate_is_too_small(g):
     real = torch.cat([-torch.ones(200), torch.ones(200)]).double() + 0.1 * randn(400, g=g)
     fake = 0.1 * randn(400, g=g)
@@ -858,7 +868,7 @@ def test_the_same_with_hidden_units_and_the_clipped_estimate_is_too_small(g):
     assert steep["weight", 1] < 16 * 0.05**2 + 1e-12  # 16 ways of slope c² each at most
 
 
-# covers: S4-51
+@pytest.mark.covers("S4-51")
 def test_penalties_are_zero_where_they_should_be_and_reach_the_weights(g):
     x, y = randn(2, 40, 2, g=g)
     unit = torch.nn.functional.normalize(randn(2, g=g), dim=0)
@@ -909,8 +919,20 @@ def test_a_bad_penalty_is_refused(call, message):
         call(torch.zeros(4, 2))
 
 
-# proves: prop-lipschitz-product
-# covers: S4-51
+@pytest.mark.proves("prop-lipschitz-product")
+def test_of_all_matrices_in_the_box_those_with_every_entry_at_an_end_may_be_the_steepest(g):
+    n, m, c = 5, 7, 0.1
+    norm = lambda w: float(torch.linalg.matrix_norm(w, 2))
+    signs = randn(n, 1, g=g).sign() * randn(1, m, g=g).sign()
+    assert norm(c * signs) == pytest.approx(c * (n * m) ** 0.5)
+    inside = c * signs.clone()
+    inside[2, 3] *= 0.5
+    assert norm(inside) < c * (n * m) ** 0.5 - 1e-3
+    assert norm(c * (2 * torch.rand(n, m, generator=g) - 1)) < c * (n * m) ** 0.5
+
+
+@pytest.mark.proves("prop-lipschitz-product")
+@pytest.mark.covers("S4-51")
 def test_spectral_normalisation_holds_the_slope_at_one(g):
     make = lambda: MLP(2, 1, (16, 16), generator=torch.Generator().manual_seed(3)).double()
     outside = torch.get_rng_state()
@@ -934,7 +956,7 @@ def test_spectral_normalisation_holds_the_slope_at_one(g):
     assert convolution(torch.zeros(1, 2, 5, 5)).shape == (1, 4, 3, 3)
 
 
-# covers: S4-51
+@pytest.mark.covers("S4-51")
 def test_a_penalised_critic_finds_the_wasserstein_distance(g):
     real, fake = randn(256, 1, g=g) + 2, randn(256, 1, g=g)
     w1 = float(wasserstein_1d(real[:, 0], fake[:, 0]))

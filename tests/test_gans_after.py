@@ -71,8 +71,8 @@ def grown(cls: type, times: int, alpha: float = 1.0, **sizes: int) -> nn.Module:
     return net
 
 
-# proves: prop-fade-in
-# covers: S4-52
+@pytest.mark.proves("prop-fade-in")
+@pytest.mark.covers("S4-52")
 @pytest.mark.parametrize("times", [0, 1, 2])
 def test_at_alpha_0_growth_changes_nothing_but_the_side_to_the_bit(times):
     G, D = grown(GrowingGenerator, times, latent=3), grown(GrowingDiscriminator, times)
@@ -86,8 +86,8 @@ def test_at_alpha_0_growth_changes_nothing_but_the_side_to_the_bit(times):
     assert torch.equal(D(x), logits)
 
 
-# proves: prop-fade-in
-# covers: S4-52
+@pytest.mark.proves("prop-fade-in")
+@pytest.mark.covers("S4-52")
 def test_at_alpha_1_the_old_exit_and_entry_are_gone_to_the_bit():
     G, D = grown(GrowingGenerator, 1, latent=3), grown(GrowingDiscriminator, 1)
     z, x = randn(5, 3), randn(5, 1, 8, 8)
@@ -135,7 +135,7 @@ def test_fading_goes_by_equal_steps_to_1_and_stays():
         fading(G, steps=0)
 
 
-# proves: prop-equalised
+@pytest.mark.proves("prop-equalised")
 @pytest.mark.parametrize("fan_in", [4, 400])
 def test_with_equalised_weights_adam_moves_every_layer_by_the_same_share_of_its_size(fan_in):
     eta, c = 1e-3, math.sqrt(2 / fan_in)
@@ -172,7 +172,7 @@ def test_pixel_norm_gives_length_1_and_forgets_the_scale():
     assert not PixelNorm()(torch.zeros(1, 3)).isnan().any()
 
 
-# covers: S4-52
+@pytest.mark.covers("S4-52")
 def test_minibatch_deviation_is_the_mean_deviation_and_finds_a_collapse():
     x = randn(6, 2, 3, 3)
     last = MinibatchDeviation()(x)[:, 2]
@@ -253,7 +253,7 @@ def distance(x: Tensor, y: Tensor) -> Tensor:
     return wasserstein2_normal(*moments)
 
 
-# covers: S4-52
+@pytest.mark.covers("S4-52")
 def test_it_grows_from_4_to_8_on_digits_and_is_nearer_than_any_blown_up_image():
     x = 2 * data.digits().train - 1
     g = seeded(7)
@@ -275,15 +275,15 @@ def test_it_grows_from_4_to_8_on_digits_and_is_nearer_than_any_blown_up_image():
 # --- BigGAN's lessons -----------------------------------------------------------------------------
 
 
-# proves: prop-classes-in-a-batch
-# covers: S4-53, E91
+@pytest.mark.proves("prop-classes-in-a-batch")
+@pytest.mark.covers("S4-53", "E91")
 def test_a_batch_of_256_shows_226_classes_of_imagenet_and_one_of_2048_shows_871():
     p = torch.full((1000,), 1e-3, dtype=DOUBLE)
     assert float(expected_classes(p, 256)) == pytest.approx(225.96, abs=0.005)
     assert float(expected_classes(p, 2048)) == pytest.approx(871.14, abs=0.005)
 
 
-# proves: prop-classes-in-a-batch
+@pytest.mark.proves("prop-classes-in-a-batch")
 def test_the_expected_number_of_classes_is_that_of_all_batches():
     p, total = torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=DOUBLE), 0.0
     for batch in itertools.product(range(4), repeat=4):
@@ -301,8 +301,8 @@ def test_classes_counted_in_batches_agree_with_what_is_expected(g):
     laws.unbiased(seen, float(expected_classes(p, 12)))
 
 
-# proves: prop-batch-variance
-# covers: S4-53
+@pytest.mark.proves("prop-batch-variance")
+@pytest.mark.covers("S4-53")
 def test_the_variance_of_a_batch_gradient_is_that_of_one_example_over_b():
     x = randn(4, 2)
     w = randn(2, seed=6).requires_grad_()
@@ -319,7 +319,7 @@ def test_the_variance_of_a_batch_gradient_is_that_of_one_example_over_b():
     laws.unbiased(torch.tensor(estimates), float(one) / 3)
 
 
-# covers: S4-53, E91
+@pytest.mark.covers("S4-53", "E91")
 def test_in_a_gan_the_variance_of_both_gradients_falls_as_1_over_b():
     ring, g = data.Ring(radius=1.0, scale=0.05), seeded(3)
     G, D = MLP(2, 2, (16,), generator=g), MLP(2, 1, (16,), generator=g)
@@ -346,8 +346,8 @@ def variance(tau: float) -> float:
     return TruncatedNormal(1, tau).variance
 
 
-# proves: prop-truncation
-# covers: S4-53
+@pytest.mark.proves("prop-truncation")
+@pytest.mark.covers("S4-53")
 def test_the_variance_of_truncated_noise_is_the_formula_and_rises_with_tau(g):
     taus = [1e-4, 0.0029, 0.0031, 0.1, 0.5, 1.0, 2.0, 5.0]
     values = [variance(tau) for tau in taus]
@@ -367,7 +367,7 @@ def test_the_variance_of_truncated_noise_is_the_formula_and_rises_with_tau(g):
         laws.unbiased(z.flatten().double().square(), variance(tau))
 
 
-# covers: S4-53
+@pytest.mark.covers("S4-53")
 def test_of_a_linear_generator_truncation_scales_the_covariance_and_no_more(g):
     A = randn(3, 2)
     G = Generator(TruncatedNormal(2, 0.7), nn.Linear(2, 3, bias=False).double())
@@ -377,8 +377,8 @@ def test_of_a_linear_generator_truncation_scales_the_covariance_and_no_more(g):
         laws.unbiased(x[:, i] * x[:, j], float(truth[i, j]))
 
 
-# proves: prop-orthogonal
-# covers: S4-53
+@pytest.mark.proves("prop-orthogonal")
+@pytest.mark.covers("S4-53")
 def test_the_orthogonal_penalty_is_0_just_for_orthogonal_filters_whatever_their_lengths():
     rotation = torch.linalg.qr(randn(4, 4)).Q
     lengths = torch.tensor([0.0, 0.5, 2.0, 9.0], dtype=DOUBLE)
@@ -429,7 +429,7 @@ def test_scaling_refuses_what_does_not_fit_in_a_sentence():
 # --- StyleGAN -------------------------------------------------------------------------------------
 
 
-# proves: prop-adain
+@pytest.mark.proves("prop-adain")
 def test_adain_gives_each_channel_the_mean_and_the_deviation_that_it_is_told():
     x, s, b = 3 + 2 * randn(4, 3, 5, 5), randn(4, 3, seed=1), randn(4, 3, seed=2)
     y = adain(x, s, b)
@@ -442,7 +442,7 @@ def test_adain_gives_each_channel_the_mean_and_the_deviation_that_it_is_told():
     assert constant.grad.isfinite().all()
 
 
-# proves: prop-adain
+@pytest.mark.proves("prop-adain")
 def test_of_two_styles_only_the_last_is_left():
     x, b, t = randn(4, 3, 5, 5), randn(4, 3, seed=2), randn(4, 3, seed=4)
     s = 0.5 + randn(4, 3, seed=3).abs()
@@ -467,7 +467,7 @@ def test_each_style_enters_at_its_layer_and_one_for_all_is_the_generator():
     assert torch.allclose(G(4 * z), G(z), atol=1e-6)
 
 
-# covers: S4-53
+@pytest.mark.covers("S4-53")
 def test_styles_drawn_to_the_mean_have_psi_squared_of_the_covariance():
     w = randn(200, 3)
     mean = w.mean(0)
@@ -495,8 +495,8 @@ def test_style_refuses_what_does_not_fit_in_a_sentence():
 # --- InfoGAN and BiGAN ----------------------------------------------------------------------------
 
 
-# proves: thm-infogan
-# covers: S3-26, E98
+@pytest.mark.proves("thm-infogan")
+@pytest.mark.covers("S3-26", "E98")
 def test_the_bound_is_below_the_mutual_information_by_the_divergence_of_q_and_touches_it():
     joint = torch.rand(3, 5, dtype=DOUBLE, generator=seeded())  # p(c, x)
     joint[1, 2] = 0
@@ -544,7 +544,7 @@ def conditional_generator(g: torch.Generator, *layers: nn.Module, width: int = 4
     return ConditionalGenerator(StandardNormal((2,)), net, classes=2)
 
 
-# covers: E98
+@pytest.mark.covers("E98")
 def test_infogan_finds_the_two_blobs_by_itself_and_its_code_can_be_read_off(g):
     x, _ = blobs(2000, g)
     codes = torch.randint(2, (2000,), generator=g)  # drawn apart from x
@@ -571,8 +571,8 @@ def joint_tables(p: Tensor, prior: Tensor, G: tuple[int, ...], E: tuple[int, ...
     return encoded.flatten(), generated.flatten()
 
 
-# proves: thm-bigan
-# covers: S3-26, E98
+@pytest.mark.proves("thm-bigan")
+@pytest.mark.covers("S3-26", "E98")
 def test_of_all_maps_on_three_points_only_an_inverse_makes_the_pairs_alike():
     p, prior = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3]], dtype=DOUBLE)
     alike = []
@@ -590,7 +590,7 @@ def test_of_all_maps_on_three_points_only_an_inverse_makes_the_pairs_alike():
     assert [E[G[z]] for z in range(3)] == [0, 1, 2]
 
 
-# proves: thm-bigan
+@pytest.mark.proves("thm-bigan")
 def test_with_the_best_discriminator_the_value_is_twice_the_divergence_of_the_pairs_less_log_4():
     p, prior = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3]], dtype=DOUBLE)
     encoded, generated = joint_tables(p, prior, (2, 0, 0), (1, 2, 2))
@@ -628,7 +628,7 @@ def test_in_the_game_of_bigan_each_player_descends_its_own_loss():
     assert all(found[name].any() for name in found)
 
 
-# covers: S3-26, E98
+@pytest.mark.covers("S3-26", "E98")
 def test_bigan_learns_to_tell_the_noise_of_a_draw_as_a_gan_cannot(g):
     model = bigan(g)
     x = 1 + 0.5 * torch.randn(4000, 1, generator=g)
@@ -651,7 +651,7 @@ def test_bigan_learns_to_tell_the_noise_of_a_draw_as_a_gan_cannot(g):
 # --- Labels ---------------------------------------------------------------------------------------
 
 
-# covers: S0-62
+@pytest.mark.covers("S0-62")
 def test_an_embedding_is_a_matrix_before_the_code_so_that_one_hot_can_do_what_it_does():
     embedding = LabelEmbedding(4, 2, generator=seeded()).double()
     layer, u = nn.Linear(3 + 2, 6).double(), labelled(randn(5, 3), torch.arange(5) % 4, 4)
@@ -664,8 +664,8 @@ def test_an_embedding_is_a_matrix_before_the_code_so_that_one_hot_can_do_what_it
     assert torch.linalg.matrix_rank(of_labels) == 2  # of 4, had it been free
 
 
-# proves: prop-projection
-# covers: S0-62
+@pytest.mark.proves("prop-projection")
+@pytest.mark.covers("S0-62")
 def test_between_gaussians_with_one_covariance_the_best_logit_is_a_projection():
     means = randn(3, 2, seed=1), randn(3, 2, seed=2)  # of the truth and of the model
     weights = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], dtype=DOUBLE)
@@ -685,7 +685,7 @@ def test_between_gaussians_with_one_covariance_the_best_logit_is_a_projection():
     assert torch.allclose(D(phi, y), log_p - log_q, atol=1e-12)
 
 
-# proves: prop-acgan
+@pytest.mark.proves("prop-acgan")
 def test_at_the_truth_the_term_of_acgan_still_moves_overlapping_classes_apart():
     # The truth is x | y ~ N(±m, 1), the model x | y ~ N(±a, 1). At a = m the best D is 1/2
     # everywhere, and the best C is the posterior σ(2m y x).
@@ -739,7 +739,7 @@ DISCRIMINATORS = {
 }
 
 
-# covers: S0-62
+@pytest.mark.covers("S0-62")
 @pytest.mark.parametrize(
     ("name", "embedded"),
     [("one-hot", False), ("one-hot", True), ("projection", True), ("AC-GAN", False)],
@@ -782,7 +782,7 @@ def judge() -> nn.Module:
     return classifier(2 * digits.train - 1, digits.train_labels, generator=seeded(9))
 
 
-# covers: S0-62
+@pytest.mark.covers("S0-62")
 def test_real_digits_pass_both_judges_and_one_draw_a_class_passes_only_the_first(judge):
     digits = data.digits()
     test = 2 * digits.test - 1

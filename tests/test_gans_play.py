@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from genlab import laws
 from genlab.data import Grid, Ring, digits
@@ -80,7 +81,7 @@ GENERATORS = {
 each_generator = pytest.mark.parametrize("name", GENERATORS)
 
 
-# covers: S0-31, S0-53, S3-23
+@pytest.mark.covers("S0-31", "S0-53", "S3-23")
 @each_generator
 def test_a_generator_is_an_implicit_model_that_draws_by_its_generator_alone(name, g):
     G = GENERATORS[name]()
@@ -96,7 +97,7 @@ def test_a_generator_is_an_implicit_model_that_draws_by_its_generator_alone(name
         G.sample(-1)
 
 
-# covers: S0-31, S0-51, S3-25
+@pytest.mark.covers("S0-31", "S0-51", "S3-25")
 def test_a_sample_of_any_size_is_one_call_of_the_net(g):
     calls = []
     G, _ = players()
@@ -129,7 +130,7 @@ def test_a_discriminator_gives_one_logit_an_example():
         Discriminator(nn.Linear(3, 2))(torch.zeros(4, 3))
 
 
-# covers: S0-62
+@pytest.mark.covers("S0-62")
 def test_a_label_stands_beside_the_noise_as_a_one_hot_code(g):
     G = conditional()
     z = torch.randn(4, 2, generator=g)
@@ -176,7 +177,7 @@ def test_labels_out_of_range_are_refused_in_a_sentence(y, message):
 # --- DCGAN and its tricks ------------------------------------------------------------------------
 
 
-# covers: S0-61
+@pytest.mark.covers("S0-61")
 @pytest.mark.parametrize("side", [8, 28])
 def test_tanh_keeps_images_in_the_range_of_the_data(side, g):
     G = images(side)
@@ -216,7 +217,7 @@ def test_images_that_cannot_be_halved_twice_are_refused(event):
         dcgan_discriminator(event)
 
 
-# covers: S0-64
+@pytest.mark.covers("S0-64")
 def test_with_batch_normalisation_a_draw_depends_on_its_batch_until_eval(g):
     G = images(8)
     z = torch.randn(8, 6, generator=g)
@@ -228,7 +229,7 @@ def test_with_batch_normalisation_a_draw_depends_on_its_batch_until_eval(g):
     assert moved > 1e-3
 
 
-# covers: S0-64
+@pytest.mark.covers("S0-64")
 def test_batch_normalisation_tells_a_discriminator_what_a_single_draw_cannot(g):
     """One draw, in a batch of copies of it and in a batch of the data: the logits differ."""
     x = RING.sample(64, generator=g)
@@ -247,7 +248,7 @@ def test_batch_normalisation_tells_a_discriminator_what_a_single_draw_cannot(g):
 NORMAL = torch.distributions.Normal(*torch.tensor([0.0, 1.0]).double())
 
 
-# proves: prop-bridges
+@pytest.mark.proves("prop-bridges")
 @pytest.mark.parametrize("L", [0.5, 2.0, 50.0])
 def test_between_two_modes_a_generator_leaves_a_bridge(L):
     """Sets {−1} and {1}, δ = 2; G(z) = max(−1, min(1, Lz)) leaves the least there is."""
@@ -257,7 +258,7 @@ def test_between_two_modes_a_generator_leaves_a_bridge(L):
     assert float(between) == pytest.approx(float(least), abs=1e-12)
 
 
-# proves: prop-bridges
+@pytest.mark.proves("prop-bridges")
 @pytest.mark.parametrize("seed", range(5))
 def test_no_perceptron_leaves_less_than_the_bridge_of_its_slope(seed):
     net = MLP(2, 1, (32,), generator=seeded(seed)).double()
@@ -289,7 +290,7 @@ def test_packs_are_made_of_neighbours_in_the_batch(g):
         Packed(net, 0)
 
 
-# proves: prop-packing
+@pytest.mark.proves("prop-packing")
 def test_packing_separates_a_law_that_misses_a_mode_from_one_that_does_not():
     """Both are 0.2 from the truth; of two draws at once, the one that misses a fifth is farther."""
     truth = torch.full((10,), 0.1, dtype=torch.float64)
@@ -309,7 +310,7 @@ def test_packing_separates_a_law_that_misses_a_mode_from_one_that_does_not():
     assert gaps[0] < gaps[1] < gaps[2]
 
 
-# covers: S0-64
+@pytest.mark.covers("S0-64")
 def test_minibatch_discrimination_sums_closeness_over_the_others(g):
     layer = MinibatchDiscrimination(3, kernels=4, width=2, generator=g)
     f = torch.randn(5, 3, generator=g)
@@ -354,7 +355,7 @@ def by_hand(G, D, x, *, steps, k, size, lr, d_lr, rng) -> list[tuple[float, floa
     return losses
 
 
-# covers: S4-13, S4-31, E77
+@pytest.mark.covers("S4-13", "S4-31", "E77")
 @pytest.mark.parametrize("k", [1, 3])
 def test_the_loop_is_algorithm_1_as_everyone_writes_it(k):
     x = RING.sample(50, generator=seeded(1))
@@ -470,7 +471,7 @@ def test_labels_reach_both_players_and_belong_to_their_examples():
         assert torch.equal(real[1], for_g[1])
 
 
-# covers: S0-62
+@pytest.mark.covers("S0-62")
 def test_a_conditional_gan_learns_which_blob_is_which():
     rng = seeded(0)
     y = torch.randint(2, (2000,), generator=rng)
@@ -508,7 +509,7 @@ def test_a_penalty_is_added_to_the_discriminators_loss_and_not_to_its_history():
     assert (kept.d < full.d).all()
 
 
-# covers: S4-51
+@pytest.mark.covers("S4-51")
 def test_a_projection_holds_after_every_move_of_the_discriminator():
     x = RING.sample(64, generator=seeded(1))
     sizes = []
@@ -591,7 +592,7 @@ def test_bad_arguments_are_refused_in_a_sentence(options, error, message):
     assert same(before, state(G, D))
 
 
-# covers: S0-61
+@pytest.mark.covers("S0-61")
 def test_images_outside_the_range_of_tanh_are_refused():
     x = digits().train[:32]
     D = Discriminator(dcgan_discriminator((1, 8, 8), 4, generator=seeded()))
@@ -696,7 +697,7 @@ def test_a_generator_that_diverges_is_named_too():
 # --- What the game does --------------------------------------------------------------------------
 
 
-# covers: S3-24, S3-25, S4-31
+@pytest.mark.covers("S3-24", "S3-25", "S4-31")
 def test_on_the_line_the_generator_becomes_the_quantiles_of_the_noise_and_d_a_coin():
     """Data F: the increasing G with G(z) ~ F is F⁻¹∘Φ; F is uniform on [−1, 1], it is 2Φ − 1."""
     rng = seeded(0)
@@ -714,7 +715,7 @@ def test_on_the_line_the_generator_becomes_the_quantiles_of_the_noise_and_d_a_co
     assert wasserstein_1d(G.sample(20_000, generator=rng)[:, 0], x[:, 0]) < 0.06
 
 
-# covers: S0-65, S0-55
+@pytest.mark.covers("S0-65", "S0-55")
 def test_the_more_steps_d_takes_the_closer_it_is_to_the_best_one():
     x = 1 + torch.randn(20_000, 1, generator=seeded(0))
     points = torch.linspace(-2, 3, 101)
@@ -751,7 +752,7 @@ def test_the_coins_are_fair_signs_beside_the_normal_noise(g):
         NormalAndCoins(2, 0)
 
 
-# covers: S0-66
+@pytest.mark.covers("S0-66")
 def test_in_a_thousand_steps_the_best_recipe_has_every_mode_and_without_coins_bridges():
     short = replace(BEST_RING, steps=1000, keep=0.98)  # an average over 50 steps
 
@@ -780,7 +781,7 @@ def test_a_recipe_plays_in_the_unit_square_and_draws_in_the_unit_of_the_law():
 # --- Measures ------------------------------------------------------------------------------------
 
 
-# covers: S0-66, S4-32
+@pytest.mark.covers("S0-66", "S4-32")
 @pytest.mark.parametrize("law", [RING, Grid()], ids=["ring", "grid"])
 def test_the_truths_own_draws_capture_all_modes_at_the_quality_of_a_normal_law(law, g):
     n = 2500
@@ -792,7 +793,7 @@ def test_the_truths_own_draws_capture_all_modes_at_the_quality_of_a_normal_law(l
     assert 0 <= reverse_kl < 3 * (K - 1) / (2 * n)  # 2n KL is nearly χ² with K − 1 degrees
 
 
-# proves: prop-missing-modes
+@pytest.mark.proves("prop-missing-modes")
 @pytest.mark.parametrize("captured", [1, 3, 8])
 def test_the_reverse_kl_of_missing_modes_is_the_log_of_their_ratio(captured, g):
     x = RING.centres[:captured].repeat(50, 1)
@@ -839,7 +840,7 @@ def test_precision_and_recall_are_what_two_loops_count(g):
     assert precision_recall(fake, real, k) == precision_recall(real, fake, k)[::-1]
 
 
-# covers: S4-32
+@pytest.mark.covers("S4-32")
 def test_collapse_costs_recall_and_noise_costs_precision(g):
     real = Ring().sample(400, generator=g)
     one_mode = real[(real - Ring().centres[0]).norm(dim=1) < 0.1]
@@ -922,7 +923,36 @@ def test_in_features_the_test_digits_are_near_and_others_are_far(trained, g):
     assert min(precision, recall) > 0.7
 
 
-# proves: prop-parzen-warning
+def test_torchmetrics_finds_the_same_frechet_distance_in_the_same_features(g):
+    x, new = digits().train.double(), digits().test.double()
+    net = classifier(x, digits().train_labels, steps=100, generator=g)
+    body = net[:-1]
+    body.num_features = 32
+    options = {"feature": body, "normalize": True, "input_img_size": (1, 8, 8)}
+    peer = FrechetInceptionDistance(**options).set_dtype(torch.float64)
+    peer.update(x, real=True)
+    peer.update(new, real=False)
+    ours = frechet_distance(features(net, x), features(net, new))
+    assert ours == pytest.approx(float(peer.compute()), rel=1e-6)
+    assert ours > 0.01
+
+
+@pytest.mark.proves("prop-parzen-warning")
+@pytest.mark.parametrize("r", [0.0, 1.0, 2.0])
+def test_far_clusters_cost_a_parzen_estimate_nothing_at_the_centres(r):
+    d, s = 3, 0.7
+    centres = 1e4 * torch.eye(d).double()
+    aside = s * d**0.5 * torch.eye(d).double()
+    bumps = centres + r * aside[0]  # each at the distance r s √d
+    x = (centres[:, None] + torch.cat([aside, -aside])).reshape(-1, d)  # mean c, covariance s² I
+    truth = -math.log(d) - d / 2 * math.log(2 * math.pi * math.e * s**2)
+    at = lambda h: float(KDE(h).fit(bumps).log_prob(x).mean())
+    best = s * (1 + r**2) ** 0.5
+    assert at(best) == pytest.approx(truth - d / 2 * math.log(1 + r**2), abs=1e-9)
+    assert max(at(0.9 * best), at(1.1 * best)) < at(best)
+
+
+@pytest.mark.proves("prop-parzen-warning")
 def test_parzen_prefers_the_centres_of_k_means_to_real_digits(g):
     data = digits()
     x = data.train.flatten(1).double()

@@ -68,6 +68,7 @@ from genlab.flows import (
     SplineCoupling,
     StandardNormal,
 )
+from genlab.gans import BiGAN, ConditionalGenerator, Discriminator, Generator
 from genlab.models import (
     CATALOGUE,
     Density,
@@ -183,6 +184,16 @@ def of_tiles(model: Callable, **options: int) -> Example:
     return Example(lambda x: flow(x.double(), model, *sizes, **options), TILES, support=ALL_TILES)
 
 
+def net(inputs: int, outputs: int = 2) -> MLP:
+    return MLP(inputs, outputs, (8,), generator=seeded(5))
+
+
+def bigan(x: Tensor) -> BiGAN:
+    """A generator of the plane from two numbers, with an encoder and a judge of pairs."""
+    G = Generator(StandardNormal((2,)), net(2))
+    return BiGAN(G, net(2), Discriminator(net(4, 1))).to(x.dtype)
+
+
 _G = torch.Generator().manual_seed(7)
 _SIDE = torch.randint(2, (60,), generator=_G).double()
 LINE = 0.6 * torch.randn(60, dtype=torch.float64, generator=_G) + 3 * _SIDE - 1.5
@@ -208,7 +219,14 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(lambda x: Categorical(range(1, 7)).fit(x), DICE, support=torch.arange(1, 7)),
         Example(lambda x: Categorical([6, 1, 2, 3], 0.5).fit(x), DICE, support=DICE.unique()),
     ],
+    "BiGAN": [Example(bigan, PLANE)],
     "CausalTransformer": [of_bits(CausalTransformer, 2, 3, 8, 1, 2)],
+    "ConditionalGenerator": [
+        Example(
+            lambda x: ConditionalGenerator(StandardNormal((2,)), net(5), classes=3).to(x.dtype),
+            PLANE,
+        )
+    ],
     "Dequantised": [
         Example(lambda x: Dequantised(flow(0.5 * x, NICE, 3, hidden=(8,)), 2), BITS, support=STATES)
     ],
@@ -234,6 +252,7 @@ EXAMPLES: dict[str, list[Example]] = {
             for c in ("full", "tied", "diagonal", "spherical")
         ),
     ],
+    "Generator": [Example(lambda x: Generator(StandardNormal((2,)), net(2)).to(x.dtype), PLANE)],
     "Glow": [Example(lambda x: flow(x, Glow, (1, 4, 4), 2, 1, 8), IMAGES)],
     "HiddenMarkovModel": [
         Example(

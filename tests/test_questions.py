@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,16 @@ from genlab.autoregressive import WaveNet
 from genlab.course.questions import read
 from genlab.course.root import CourseError
 from genlab.density import FullTable
-from genlab.divergences import wasserstein_1d
+from genlab.divergences import transport, wasserstein_1d
 from genlab.flows import bits_per_dim, log_pushforward
+from genlab.gans import (
+    expected_classes,
+    parallel_lines,
+    simultaneous,
+    solve_zero_sum,
+    trajectory,
+    zero_sum_field,
+)
 from genlab.variational import mean_field
 
 ROOT = Path(__file__).parents[1]
@@ -244,6 +253,8 @@ def test_the_numbers_of_the_questions_are_right():
     codes = MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, 0.6], [0.6, 1.0]]))
     roots, quarter = [torch.sqrt, lambda x: -torch.sqrt(x)], torch.tensor([0.25])
     table = FullTable().fit(torch.randint(0, 2, (50, 10), generator=torch.Generator()))
+    turn = partial(simultaneous, zero_sum_field(lambda d, g: d * g), rate=0.1)
+    even, apart = torch.ones(20).double() / 20, torch.cdist(*parallel_lines(0.2, 20))
     right = {
         "models-hinge": float(f[hinge.argmin()]),
         "models-noise": -math.log(0.01),
@@ -265,6 +276,13 @@ def test_the_numbers_of_the_questions_are_right():
         "autoregressive-blind": 6,
         "autoregressive-field": WaveNet(2, 94, layers=5, cycles=3).receptive_field,
         "autoregressive-noise": 83.5 + math.log(10),
+        "gans-mixed": solve_zero_sum([[3, -1], [-2, 1]]).value,
+        "gans-bound": (math.log(4) - 1) / 2,
+        "gans-spiral": float(trajectory(turn, torch.tensor([1.0, 0.0]), 100)[-1].norm()),
+        "gans-bridge": float(Normal(0.0, 1.0).cdf(torch.tensor(0.2))) - 0.5,
+        "gans-packs": 1 - 0.8**5,
+        "gans-critic": 5 * float(transport(even, even, apart).cost),
+        "gans-classes": float(expected_classes(torch.ones(10).double() / 10, 10)),
     }
     asked = {q.name: q for page in CHAPTERS for q in read(page) if q.answer is not None}
     assert asked.keys() == right.keys()

@@ -32,6 +32,7 @@ ROWS = {
     "variational": (34, 17),
     "flows": (24, 12),
     "autoregressive": (20, 5),
+    "gans": (31, 12),
 }
 
 

@@ -10,7 +10,7 @@ PARTS = (
     (
         "mathjax",
         "es5",
-        ("tex-mml-chtml.js", "input", "output/chtml", "ui", "a11y", "sre"),
+        ("tex-chtml.js", "input", "output/chtml", "ui", "a11y", "sre"),
         "mathjax",
     ),
     (

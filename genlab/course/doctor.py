@@ -43,12 +43,12 @@ def examine() -> bool:
 
 
 def _direct() -> list[Requirement]:
-    """The direct requirements of genlab, its extras for book, tests and development included."""
+    """The direct requirements of genlab, those of all its extras included."""
     found = []
     for text in requires("genlab") or []:
         requirement = Requirement(text)
         marker = requirement.marker
-        extras = ("", "book", "test", "dev")
+        extras = ("", "metrics", "book", "test", "dev")
         if requirement.name != "genlab" and (
             marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
         ):

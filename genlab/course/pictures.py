@@ -1,6 +1,7 @@
 """The pictures of the landing page, one a chapter and one for the course, drawn by genlab."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,6 +18,7 @@ from genlab.course.explorables.variational import load as load_coders
 from genlab.density import KDE, Histogram
 from genlab.divergences import fit_gaussian, two_modes
 from genlab.em import GaussianMixture
+from genlab.gans import dirac_gan, simultaneous, trajectory
 from genlab.interact.flows import stops
 from genlab.models import conditional_gaussian
 
@@ -188,6 +190,24 @@ def autoregressive() -> Figure:
     return fig
 
 
+def gans() -> Figure:
+    """The Dirac-GAN's velocities, and two games: one goes round for ever, one comes to rest."""
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    across, up = torch.linspace(-2.6, 2.6, 14), torch.linspace(-1.2, 1.2, 7)
+    state = torch.cartesian_prod(across, up)
+    pull = dirac_gan()(state)
+    pull = 0.26 * pull / pull.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    units = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.004}
+    ax.quiver(*state.T, *pull.T, color=plot.COLORS["data"], alpha=0.5, **units)
+    for game, color in ((dirac_gan(), "truth"), (dirac_gan(r1=0.3), "model")):
+        path = trajectory(partial(simultaneous, game, rate=0.3), torch.tensor([1.1, 0.0]), 120)
+        ax.plot(*path.T, color=plot.COLORS[color], lw=1.2)
+    ax.set(xticks=[], yticks=[], aspect="equal", xlim=(-2.7, 2.7), ylim=(-1.27, 1.27))
+    ax.spines[:].set_visible(False)
+    return fig
+
+
 PICTURES = {
     "course": course,
     "00_models": models,
@@ -197,4 +217,5 @@ PICTURES = {
     "05_variational": variational,
     "06_flows": flows,
     "07_autoregressive": autoregressive,
+    "08_gans": gans,
 }

@@ -55,7 +55,7 @@ def local_files_only(app: Sphinx, config) -> None:
     """Mathematics and fonts from the vendored files; without them TeX source and own serif."""
     vendored = Path(app.confdir) / "book" / "_static" / "vendor" / "mathjax"
     config.mathjax_path = (
-        "vendor/mathjax/tex-mml-chtml.js" if vendored.is_dir() else "js/no-mathjax.js"
+        "vendor/mathjax/tex-chtml.js" if vendored.is_dir() else "js/no-mathjax.js"
     )
     if (vendored.parent / "fonts").is_dir():
         config.html_css_files.append("fonts.css")

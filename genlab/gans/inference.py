@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from genlab.gans.losses import discriminator_loss
 from genlab.gans.networks import Generator
+from genlab.models import catalogued
 
 __all__ = ["BiGAN", "bigan_game", "information_bound"]
 
@@ -55,7 +56,7 @@ def information_bound(q: Distribution, c: Tensor, prior: Distribution) -> Tensor
     return bound
 
 
-# @catalogued(chapter="gans", source="Donahue et al. 2017; Dumoulin et al. 2017")
+@catalogued(chapter="gans", source="Donahue et al. 2017; Dumoulin et al. 2017")
 class BiGAN(nn.Module):
     """A generator G, an encoder E, and a discriminator of the pairs (x, E(x)) and (G(z), z).
 

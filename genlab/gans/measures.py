@@ -120,8 +120,10 @@ def _distances(x: Tensor, y: Tensor) -> Tensor:
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """Fréchet distance, |μ − ν|² + tr(Σ + Τ − 2 (ΣΤ)^½): W₂² of the normal laws with these moments.
 
-    In features of the Inception network it is the FID. It sees two moments and no more, and from
-    few draws it is too large, by an amount that differs between models.
+    In features of the Inception network it is the FID, which ``torchmetrics.image.fid`` computes as
+    papers report it (``pip install 'genlab[metrics]'``); in the same features it gives what this
+    does. It sees two moments and no more, and from few draws it is too large, by an amount that
+    differs between models.
 
     Args:
         real, fake: ``[n, d]`` and ``[m, d]``, mostly :func:`features`; n, m ≥ 2.

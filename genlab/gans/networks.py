@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from genlab.em.kmeans import count
-from genlab.models import Sampler, sample_size
+from genlab.models import Sampler, catalogued, sample_size
 
 __all__ = [
     "ConditionalDiscriminator",
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-# @catalogued(chapter="gans", source="Goodfellow et al. 2014")
+@catalogued(chapter="gans", source="Goodfellow et al. 2014")
 class Generator(nn.Module):
     """x = G(z) with z from a law of noise: one pass through the net is one draw.
 
@@ -71,7 +71,7 @@ class Generator(nn.Module):
         return self(self.draw(n, generator=generator))
 
 
-# @catalogued(chapter="gans", source="Mirza and Osindero 2014")
+@catalogued(chapter="gans", source="Mirza and Osindero 2014")
 class ConditionalGenerator(Generator):
     """x = G(z, y): the label y stands beside the noise as a one-hot code.
 

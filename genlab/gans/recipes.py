@@ -2,11 +2,12 @@
 
 What the best ones have: noise in pieces (coins), since between two modes a continuous generator
 leaves a bridge; R1, strong at first, so that D is not sure before G is everywhere; Adam without
-momentum, falling rates, and the average of G's weights, as both players keep moving.
+momentum, falling rates, and the average of G's weights, as both players keep moving. What each of
+them is worth is measured by ``benchmarks/published/gans.py``.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -34,7 +35,8 @@ EXAMPLES, DRAWS, STAGES = 100_000, 2_500, 10
 class Recipe:
     """A game in the plane; ``dataclasses.replace(recipe, coins=0)`` changes one part of it.
 
-    In ten stages of equal length the rates go down by one factor; so does γ.
+    In ten stages of equal length the rates go down by one factor; so does γ. Other nets are those
+    of a class that inherits :meth:`net` or :meth:`judge` and changes it.
 
     Attributes:
         steps: of G, a multiple of ten.
@@ -45,6 +47,8 @@ class Recipe:
         batch_size: examples of each kind.
         betas: of Adam.
         keep: what the average of G's weights keeps at each step; 0 takes the last weights.
+        scaled: into [−1, 1]; else the players see the law in its own unit.
+        more: arguments of :func:`genlab.gans.play.play`, for instance ``{"d_steps": 5}``.
     """
 
     steps: int = 20_000
@@ -55,9 +59,20 @@ class Recipe:
     batch_size: int = 128
     betas: tuple[float, float] = (0.5, 0.999)
     keep: float = 0.0
+    scaled: bool = True
+    more: Mapping[str, object] = field(default_factory=dict)
+
+    def net(self, inputs: int, generator: torch.Generator | None) -> nn.Module:
+        """G, from ``[n, inputs]`` to ``[n, 2]``."""
+        return MLP(inputs, 2, 2 * (self.width,), generator=generator)
+
+    def judge(self, generator: torch.Generator | None) -> Discriminator:
+        """D, for points of the plane."""
+        leaky = partial(nn.LeakyReLU, 0.2)
+        return Discriminator(MLP(2, 1, 2 * (self.width,), activation=leaky, generator=generator))
 
     def train(self, law: Ring | Grid, *, generator: torch.Generator | None = None) -> Generator:
-        """A generator after a game on 100,000 points of the law, scaled into [−1, 1].
+        """A generator after a game on 100,000 points of the law.
 
         Raises:
             ValueError: steps that do not make ten stages.
@@ -71,11 +86,9 @@ class Recipe:
         if self.steps % STAGES or self.steps < STAGES:
             raise ValueError(f"Expected steps in {STAGES} equal stages, got {self.steps}.")
         noise = NormalAndCoins(2, self.coins) if self.coins else StandardNormal((2,))
-        hidden, leaky = 2 * (self.width,), partial(nn.LeakyReLU, 0.2)
-        G = Generator(noise, MLP(2 + self.coins, 2, hidden, generator=generator))
-        D = Discriminator(MLP(2, 1, hidden, activation=leaky, generator=generator))
+        G, D = Generator(noise, self.net(2 + self.coins, generator)), self.judge(generator)
         average = AveragedModel(G, multi_avg_fn=get_ema_multi_avg_fn(self.keep))
-        radius = float(law.centres.abs().max())
+        radius = float(law.centres.abs().max()) if self.scaled else 1.0
         x = law.sample(EXAMPLES, generator=generator) / radius
         for lr, gamma in zip(_falling(*self.rates), _falling(*self.gammas), strict=True):
             play(
@@ -90,8 +103,9 @@ class Recipe:
                 optimizer=partial(Adam, betas=self.betas, fused=True),
                 generator=generator,
                 progress=False,
+                **self.more,
             )
-        return Generator(noise, nn.Sequential(average.module.net, _Times(radius)))
+        return Generator(noise, nn.Sequential(average.module.net, _Times(radius))).eval()
 
 
 _STILL = {"betas": (0.0, 0.99), "keep": 0.998}

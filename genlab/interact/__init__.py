@@ -10,6 +10,7 @@ from genlab.interact.divergences import explore_divergences
 from genlab.interact.em import explore_em
 from genlab.interact.explorable import SOURCES, Explorable, join, script
 from genlab.interact.flows import explore_flows
+from genlab.interact.gans import explore_gans
 from genlab.interact.models import explore_models
 from genlab.interact.sliders import Knob, sliders
 from genlab.interact.variational import explore_variational
@@ -23,6 +24,7 @@ __all__ = [
     "explore_divergences",
     "explore_em",
     "explore_flows",
+    "explore_gans",
     "explore_models",
     "explore_variational",
     "join",

@@ -34,6 +34,7 @@ from genlab.course.explorables.density import density
 from genlab.course.explorables.divergences import divergences
 from genlab.course.explorables.em import em
 from genlab.course.explorables.flows import flows
+from genlab.course.explorables.gans import gans
 from genlab.course.explorables.models import models
 from genlab.course.explorables.variational import variational
 
@@ -44,6 +45,7 @@ STATIC: dict[str, Callable[..., Figure]] = {
     "divergences": divergences,
     "em": em,
     "flows": flows,
+    "gans": gans,
     "models": models,
     "variational": variational,
 }

@@ -35,7 +35,7 @@ _PAGE = """<!doctype html>
 <style>{style}</style>
 <script>MathJax = {mathjax};
 {script}</script>
-<script defer src="html/_static/vendor/mathjax/tex-mml-chtml.js"></script>
+<script defer src="html/_static/vendor/mathjax/tex-chtml.js"></script>
 </head>
 <body>
 {body}

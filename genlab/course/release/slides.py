@@ -20,7 +20,7 @@ STATIC = (
     "pygments.css",
     "vendor/fonts",
     "vendor/mathjax/LICENSE",
-    "vendor/mathjax/tex-mml-chtml.js",
+    "vendor/mathjax/tex-chtml.js",
     "vendor/mathjax/input/tex",
     "vendor/mathjax/output/chtml",
 )
@@ -46,7 +46,7 @@ _DECK = """\
 <link rel="stylesheet" href="_static/slides.css">
 <script>{mathjax}</script>
 <script src="_static/slides.js"></script>
-<script defer src="_static/vendor/mathjax/tex-mml-chtml.js"></script>
+<script defer src="_static/vendor/mathjax/tex-chtml.js"></script>
 <script defer src="_static/vendor/reveal/reveal.js"></script>
 <script defer src="_static/vendor/reveal/plugin/notes.js"></script>
 </head>
