@@ -54,9 +54,7 @@ class FigureWithAltText:
 def local_files_only(app: Sphinx, config) -> None:
     """Mathematics and fonts from the vendored files; without them TeX source and own serif."""
     vendored = Path(app.confdir) / "book" / "_static" / "vendor" / "mathjax"
-    config.mathjax_path = (
-        "vendor/mathjax/tex-chtml.js" if vendored.is_dir() else "js/no-mathjax.js"
-    )
+    config.mathjax_path = "vendor/mathjax/tex-chtml.js" if vendored.is_dir() else "js/no-mathjax.js"
     if (vendored.parent / "fonts").is_dir():
         config.html_css_files.append("fonts.css")
     config.nb_ipywidgets_js = {}  # live widgets are for notebooks; pages have none

@@ -1,9 +1,9 @@
 """Recipes for the ring and the grid: all that a game is made of, so that an ablation is one word.
 
 What the best ones have: noise in pieces (coins), since between two modes a continuous generator
-leaves a bridge; R1, strong at first, so that D is not sure before G is everywhere; Adam without
-momentum, falling rates, and the average of G's weights, as both players keep moving. What each of
-them is worth is measured by ``benchmarks/published/gans.py``.
+leaves a bridge; Adam without momentum and the average of G's weights, as both players keep moving;
+R1, strong at first, and falling rates, which the ring turned out not to need. What each is worth is
+measured by ``benchmarks/published/gans.py``.
 """
 
 from collections.abc import Iterable, Mapping
