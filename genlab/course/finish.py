@@ -1,6 +1,7 @@
 """The last touch to each page's HTML: what the theme and its extensions leave undone.
 
-Each rule has its reason; the browser test (tests/test_site.py) fails without it.
+Each rule has its reason; without it a test fails, mostly the one with a browser
+(tests/test_site.py), for the spans in code tests/test_finish.py.
 """
 
 import re
