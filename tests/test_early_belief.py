@@ -65,7 +65,7 @@ def gradients(value: Tensor, weights) -> Tensor:
 # --- Sigmoid belief net ---------------------------------------------------------------------------
 
 
-# covers: S4-03, S4-05, E51
+@pytest.mark.covers("S4-03", "S4-05", "E51")
 @torch.no_grad()
 def test_the_probabilities_of_a_belief_net_sum_to_one(net):
     laws.sums_to_one(net, states(4))
@@ -73,7 +73,7 @@ def test_the_probabilities_of_a_belief_net_sum_to_one(net):
     assert float(net.log_prior(z).exp().sum().detach()) == pytest.approx(1, abs=1e-12)
 
 
-# covers: S4-03
+@pytest.mark.covers("S4-03")
 def test_the_joint_law_is_the_product_of_logistic_regressions():
     net = shaken(SigmoidBeliefNet(2, [2, 1]))
     x, z = torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1.0, 1.0]).double()
@@ -92,7 +92,7 @@ def test_the_table_holds_the_joint_law_of_every_state(net):
     assert torch.allclose(posterior, each.exp() / each.exp().sum(1, keepdim=True), atol=1e-12)
 
 
-# covers: S4-03
+@pytest.mark.covers("S4-03")
 def test_ancestral_draws_have_the_frequencies_of_the_joint_law(net, g):
     n, x, z = 40_000, *net.dream(40_000, generator=g)
     code = (torch.cat([x, z], 1) @ 2.0 ** torch.arange(x.shape[1] + z.shape[1]).double()).long()
@@ -109,8 +109,8 @@ def test_ancestral_draws_have_the_frequencies_of_the_joint_law(net, g):
     )
 
 
-# proves: thm-belief-gradient
-# covers: S4-03
+@pytest.mark.proves("thm-belief-gradient")
+@pytest.mark.covers("S4-03")
 def test_the_learning_gradient_is_the_mean_error_times_the_parent(net):
     x = states(4)[[1, 6, 15]]
     rule = learning_gradient(net, x)
@@ -121,7 +121,7 @@ def test_the_learning_gradient_is_the_mean_error_times_the_parent(net):
         assert torch.allclose(rule[name], weight.grad, atol=1e-12), name
 
 
-# proves: thm-belief-gradient
+@pytest.mark.proves("thm-belief-gradient")
 def test_the_gradient_of_the_likelihood_is_the_mean_of_that_of_the_joint_law(net):
     x = states(4)[[5]]
     weights = list(net.parameters())
@@ -173,7 +173,7 @@ def test_the_generator_alone_decides_the_weights_of_net_and_machine():
 # --- Explaining away ------------------------------------------------------------------------------
 
 
-# covers: S4-10, E54
+@pytest.mark.covers("S4-10", "E54")
 def test_explaining_away_in_numbers_goes_near_to_the_prior_and_not_to_it():
     told = explaining_away(prior=0.1, strength=0.9, leak=0.01)
     assert isinstance(told, Explained)
@@ -181,8 +181,8 @@ def test_explaining_away_in_numbers_goes_near_to_the_prior_and_not_to_it():
     assert told.prior < told.given_effect_and_other < told.given_effect
 
 
-# proves: prop-explaining-away
-# covers: S4-10, E54
+@pytest.mark.proves("prop-explaining-away")
+@pytest.mark.covers("S4-10", "E54")
 @pytest.mark.parametrize(("prior", "strength", "leak"), [(0.1, 0.9, 0.01), (0.3, 0.5, 0.2)])
 def test_given_the_effect_the_causes_of_a_noisy_or_are_negatively_correlated(prior, strength, leak):
     z = states(2)
@@ -194,12 +194,12 @@ def test_given_the_effect_the_causes_of_a_noisy_or_are_negatively_correlated(pri
     assert prior < told.given_effect_and_other < told.given_effect
 
 
-# proves: prop-explaining-away
+@pytest.mark.proves("prop-explaining-away")
 def test_a_cause_that_is_certain_to_bring_the_effect_gives_the_prior_back():
     assert explaining_away(0.1, 1.0, 0.01).given_effect_and_other == pytest.approx(0.1, abs=1e-12)
 
 
-# covers: E54
+@pytest.mark.covers("E54")
 def test_a_belief_net_with_positive_weights_explains_away():
     net = SigmoidBeliefNet(1, [2]).double()
     with torch.no_grad():
@@ -229,7 +229,7 @@ def test_noisy_or_by_hand_and_its_refusals():
 # --- Mean field -----------------------------------------------------------------------------------
 
 
-# proves: prop-belief-mean-field
+@pytest.mark.proves("prop-belief-mean-field")
 @pytest.mark.parametrize("seed", range(5))
 @torch.no_grad()
 def test_the_bound_is_below_that_of_the_factorised_law_for_any_means_and_slopes(net, seed):
@@ -242,7 +242,7 @@ def test_the_bound_is_below_that_of_the_factorised_law_for_any_means_and_slopes(
     laws.bounds_from_below(exact, net.log_prob(x))
 
 
-# proves: prop-belief-mean-field
+@pytest.mark.proves("prop-belief-mean-field")
 @torch.no_grad()
 def test_where_the_weights_are_zero_the_bound_touches(g):
     net = SigmoidBeliefNet(4, [3]).double()
@@ -297,7 +297,7 @@ def test_mean_field_refuses_what_does_not_fit():
 # --- Helmholtz machine ----------------------------------------------------------------------------
 
 
-# covers: S4-04, E51
+@pytest.mark.covers("S4-04", "E51")
 @torch.no_grad()
 def test_both_halves_are_laws_and_neither_inverts_the_other(machine, g):
     x = states(4)
@@ -332,8 +332,8 @@ def test_inference_draws_from_the_recognition_table(machine, g):
     assert chisquare(observed, expected, sum_check=False).pvalue > 1e-4
 
 
-# proves: thm-two-free-energies
-# covers: S4-04, S4-25
+@pytest.mark.proves("thm-two-free-energies")
+@pytest.mark.covers("S4-04", "S4-25")
 def test_both_free_energies_are_above_the_surprise_by_the_two_divergences(machine):
     x = states(4)
     surprise, forward, reverse = free_energies(machine, x)
@@ -355,8 +355,8 @@ def test_the_sampled_bound_is_unbiased(machine, g):
 # --- Wake and sleep -------------------------------------------------------------------------------
 
 
-# proves: thm-wake
-# covers: S4-17, E31
+@pytest.mark.proves("thm-wake")
+@pytest.mark.covers("S4-17", "E31")
 def test_wake_has_the_gradient_of_the_free_energy_in_theta_and_none_in_phi(machine):
     x, theta = states(4)[[2, 7]], list(machine.generative.parameters())
     wake = gradients(exact_wake(machine, x).sum(), theta)
@@ -365,8 +365,8 @@ def test_wake_has_the_gradient_of_the_free_energy_in_theta_and_none_in_phi(machi
     assert not gradients(exact_wake(machine, x).sum(), machine.recognition.parameters()).any()
 
 
-# proves: thm-sleep-dreams
-# covers: S4-17, S4-25, E28, E33
+@pytest.mark.proves("thm-sleep-dreams")
+@pytest.mark.covers("S4-17", "S4-25", "E28", "E33")
 def test_sleep_has_the_gradient_of_the_reverse_free_energy_on_dreams_in_phi(machine):
     x, phi = states(4), list(machine.recognition.parameters())
     p = machine.generative.log_prob(x).exp().detach()
@@ -379,7 +379,7 @@ def test_sleep_has_the_gradient_of_the_reverse_free_energy_on_dreams_in_phi(mach
     assert (flat - reverse).abs().max() > 0.01
 
 
-# covers: S4-17
+@pytest.mark.covers("S4-17")
 def test_draws_of_both_phases_are_unbiased_for_the_sums(machine, g):
     x = states(4)[[11]]
     laws.unbiased(
@@ -420,8 +420,8 @@ def descended(loss, weights, steps: int = 200) -> None:
     search.step(closure)
 
 
-# proves: thm-sleep-dreams
-# covers: S4-17, S4-26
+@pytest.mark.proves("thm-sleep-dreams")
+@pytest.mark.covers("S4-17", "S4-26")
 def test_sleep_ends_at_the_posterior_averaged_over_the_dreams_that_look_alike():
     # One pixel: a logistic unit can say any chance for each of its two values.
     machine = shaken(HelmholtzMachine(1, [2]), 1.5)
@@ -441,7 +441,7 @@ def test_sleep_ends_at_the_posterior_averaged_over_the_dreams_that_look_alike():
     assert (x.T @ (p * off)).abs().max() < 1e-7
 
 
-# covers: E27
+@pytest.mark.covers("E27")
 def test_a_wake_phase_that_minimises_the_log_likelihood_has_no_end():
     right, printed = (shaken(HelmholtzMachine(3, [2])) for _ in range(2))
     x = states(3)[[1, 6]]
@@ -456,7 +456,7 @@ def test_a_wake_phase_that_minimises_the_log_likelihood_has_no_end():
     assert float(printed.generative.log_prob(x).sum().detach()) < -100
 
 
-# covers: E28
+@pytest.mark.covers("E28")
 def test_a_sleep_phase_that_minimises_log_q_has_no_end():
     machine = shaken(HelmholtzMachine(3, [2]))
     step = torch.optim.SGD(machine.recognition.parameters(), lr=0.5)
@@ -469,7 +469,7 @@ def test_a_sleep_phase_that_minimises_log_q_has_no_end():
     )  # the right one is never above 2 log 2 at its least
 
 
-# covers: E29, E30, E32
+@pytest.mark.covers("E29", "E30", "E32")
 def test_the_gradient_of_the_free_energy_in_phi_term_by_term(machine):
     x, phi = states(4)[[6]], list(machine.recognition.parameters())
     log_p, log_q = machine.generative.table(x).detach(), machine.table(x)
@@ -491,7 +491,7 @@ def test_the_gradient_of_the_free_energy_in_phi_term_by_term(machine):
     assert (F + reconstruction).abs().max() > 0.01
 
 
-# covers: E31
+@pytest.mark.covers("E31")
 @torch.no_grad()
 def test_a_divergence_from_the_posterior_alone_does_not_see_the_likelihood():
     # x that does not depend on z: the posterior is the prior, whatever the chance of x.
@@ -524,8 +524,8 @@ def at(machine: HelmholtzMachine, x: Tensor, p: Tensor) -> tuple[float, float]:
     return float(surprise - entropy), float(forward - entropy)
 
 
-# proves: prop-wake-sleep-bias
-# covers: S4-17, S4-26
+@pytest.mark.proves("prop-wake-sleep-bias")
+@pytest.mark.covers("S4-17", "S4-26")
 def test_on_six_pixels_wake_sleep_lowers_the_bound_and_is_wrong_but_not_too_wrong(pixels):
     x, p = pixels
     machine = HelmholtzMachine(6, [3], generator=seeded()).double()
@@ -582,7 +582,7 @@ def importance_bound(machine: HelmholtzMachine, x: Tensor, k: int) -> Tensor:
     return total
 
 
-# proves: thm-reweighted
+@pytest.mark.proves("thm-reweighted")
 def test_reweighted_wake_climbs_the_bound_of_k_draws_and_with_one_draw_it_is_wake():
     machine, x = shaken(HelmholtzMachine(3, [2])), states(3)[[5]]
     theta = list(machine.generative.parameters())
@@ -602,7 +602,7 @@ def test_reweighted_wake_climbs_the_bound_of_k_draws_and_with_one_draw_it_is_wak
     assert bounds[-1] < float(machine.generative.log_prob(x).detach())
 
 
-# proves: thm-reweighted
+@pytest.mark.proves("thm-reweighted")
 def test_reweighted_recognition_goes_from_nothing_to_sleep_on_data():
     machine, x = shaken(HelmholtzMachine(3, [2])), states(3)[[5]]
     phi = list(machine.recognition.parameters())
@@ -629,7 +629,7 @@ def test_importance_weights_are_unbiased_for_the_likelihood(machine, g):
         reweighted_wake_sleep_loss(machine, x / 2)
 
 
-# covers: S4-17
+@pytest.mark.covers("S4-17")
 def test_both_ways_learn_a_law_that_they_can_say_and_reweighting_is_no_worse():
     truth = shaken(SigmoidBeliefNet(4, [2]), 2.0, seed=1)
     x, g = truth.sample(3000, generator=seeded(2)).double(), seeded(4)
@@ -646,7 +646,7 @@ def test_both_ways_learn_a_law_that_they_can_say_and_reweighting_is_no_worse():
     assert off[1] < off[0] + 0.02
 
 
-# covers: S4-17
+@pytest.mark.covers("S4-17")
 def test_on_digits_both_say_what_independent_pixels_cannot_and_reweighting_says_more(g):
     images = data.digits()
     x, test = ((part.flatten(1) > 0.5).float() for part in (images.train, images.test))

@@ -82,8 +82,8 @@ def bits_of_digits() -> tuple[Tensor, Tensor]:
 # --- The restricted machine -----------------------------------------------------------------------
 
 
-# covers: S4-07
-# proves: prop-rbm-free-energy
+@pytest.mark.covers("S4-07")
+@pytest.mark.proves("prop-rbm-free-energy")
 @pytest.mark.parametrize(("d", "m"), [(4, 3), (3, 5), (1, 1)])
 def test_the_free_energy_is_the_sum_over_the_hidden_states(d, m):
     model = machine(d, m)
@@ -95,7 +95,7 @@ def test_the_free_energy_is_the_sum_over_the_hidden_states(d, m):
     assert law(model).sum() == pytest.approx(1, abs=1e-12)
 
 
-# covers: S4-07
+@pytest.mark.covers("S4-07")
 def test_given_one_layer_the_units_of_the_other_are_independent():
     model, p = machine(), joint(machine())
     x, h = states(4), states(3)
@@ -106,8 +106,8 @@ def test_given_one_layer_the_units_of_the_other_are_independent():
     assert torch.allclose(model.visible(h), down @ x)
 
 
-# covers: S4-07
-# proves: prop-rbm-sweep
+@pytest.mark.covers("S4-07")
+@pytest.mark.proves("prop-rbm-sweep")
 def test_a_sweep_keeps_the_law_and_is_in_detailed_balance():
     model = machine()
     up, down = tables(model)
@@ -117,7 +117,7 @@ def test_a_sweep_keeps_the_law_and_is_in_detailed_balance():
     assert (flow - flow.T).abs().max() < 1e-16
 
 
-# covers: S4-07
+@pytest.mark.covers("S4-07")
 def test_a_sweep_moves_states_as_its_matrix_says(g):
     model = machine(3, 2)
     up, down = tables(model)
@@ -189,8 +189,8 @@ def test_an_unnormalised_model_stands_where_approximate_ones_do():
 # --- Its gradient ---------------------------------------------------------------------------------
 
 
-# covers: S4-07
-# proves: thm-boltzmann-gradient
+@pytest.mark.covers("S4-07")
+@pytest.mark.proves("thm-boltzmann-gradient")
 def test_the_gradient_is_correlations_in_the_data_less_those_in_dreams():
     model, data = machine(), some_law(16)
     nll = data @ model.energy(states(4)) + log_partition(model)
@@ -205,8 +205,8 @@ def test_the_gradient_is_correlations_in_the_data_less_those_in_dreams():
     assert torch.allclose(forever, torch.cat([W.flatten(), b, c]))
 
 
-# covers: S4-07
-# proves: prop-cd-bias
+@pytest.mark.covers("S4-07")
+@pytest.mark.proves("prop-cd-bias")
 def test_the_bias_of_cd_falls_with_k_by_the_rate_of_the_chain():
     model, data = machine(scale=1.5), some_law(16)
     truth = gradient(model, expected_divergence(model, data, None))
@@ -224,7 +224,7 @@ def test_the_bias_of_cd_falls_with_k_by_the_rate_of_the_chain():
     assert rate == pytest.approx(1 - spectral_gap(up @ down), rel=0.01)
 
 
-# covers: S4-07
+@pytest.mark.covers("S4-07")
 @pytest.mark.parametrize("k", [1, 3])
 def test_the_drawn_gradient_of_cd_is_the_expected_one_on_average(k, g):
     model, data = machine(3, 2), some_law(8)
@@ -240,7 +240,7 @@ def test_the_drawn_gradient_of_cd_is_the_expected_one_on_average(k, g):
     assert z.abs().max() < 4
 
 
-# covers: S4-07
+@pytest.mark.covers("S4-07")
 def test_persistent_chains_that_have_settled_give_the_exact_gradient_on_average(g):
     model, data = machine(3, 2), some_law(8)
     truth = gradient(model, expected_divergence(model, data, None))
@@ -287,7 +287,7 @@ def learnt():
     return model, train, test
 
 
-# covers: S4-07
+@pytest.mark.covers("S4-07")
 def test_persistent_learning_climbs_the_exact_likelihood(g):
     train, _ = bits_of_digits()
     x = train[:, 24:34]  # ten pixels of two rows
@@ -328,7 +328,7 @@ def _loss(model, x, g, persistent=False):
     return contrastive_divergence(model, x, persistent=persistent, generator=g)
 
 
-# covers: S4-07
+@pytest.mark.covers("S4-07")
 def test_an_rbm_of_digits_predicts_each_pixel_from_the_others(learnt):
     model, _, test = learnt
     assert len(model.chains) == 10
@@ -362,7 +362,7 @@ def test_log_z_of_a_machine_of_digits_is_found_by_annealing(g):
 # --- Pseudo-likelihood ----------------------------------------------------------------------------
 
 
-# covers: S4-07
+@pytest.mark.covers("S4-07")
 def test_the_pseudo_likelihood_is_the_sum_of_exact_conditionals():
     model = machine()
     x, p = states(4), law(model).reshape(2, 2, 2, 2)
@@ -390,9 +390,9 @@ def test_the_pseudo_likelihood_is_the_mean_of_scikit_learns_score(g):
 # --- The infinite net -----------------------------------------------------------------------------
 
 
-# covers: S4-08, E53
-# slip: E53
-# proves: thm-rbm-infinite-net
+@pytest.mark.covers("S4-08", "E53")
+@pytest.mark.covers("E53")
+@pytest.mark.proves("thm-rbm-infinite-net")
 def test_the_deeper_the_tied_net_the_nearer_to_the_rbm():
     model = machine()
     p = law(model)
@@ -405,8 +405,8 @@ def test_the_deeper_the_tied_net_the_nearer_to_the_rbm():
     assert tied_net(model, 3).sum() == pytest.approx(1, abs=1e-12)
 
 
-# covers: S4-08, S4-10
-# proves: prop-complementary-prior
+@pytest.mark.covers("S4-08", "S4-10")
+@pytest.mark.proves("prop-complementary-prior")
 def test_the_layers_above_are_a_prior_under_which_no_cause_explains_another_away():
     model = machine()
     up, down = tables(model)
@@ -429,7 +429,7 @@ def test_the_layers_above_are_a_prior_under_which_no_cause_explains_another_away
     assert dependence(posterior(coins)) > 0.03
 
 
-# slip: E53
+@pytest.mark.covers("E53")
 def test_with_other_weights_in_each_layer_it_is_another_law():
     last, p = machine(), torch.full((8,), 1 / 8, dtype=torch.float64)
     for seed in range(100, 150):
@@ -458,7 +458,7 @@ def stack(*sizes: int, seed: int = 3) -> DBN:
     return DBN([machine(d, m, seed=seed + i) for i, (d, m) in enumerate(pairwise(sizes))])
 
 
-# covers: S4-09
+@pytest.mark.covers("S4-09")
 def test_the_law_of_a_deep_belief_net_is_that_of_its_top_carried_down():
     model = stack(3, 4, 2, 3)
     p = joint(model.top).sum(1)
@@ -468,7 +468,7 @@ def test_the_law_of_a_deep_belief_net_is_that_of_its_top_carried_down():
     assert model.law().sum() == pytest.approx(1, abs=1e-12)
 
 
-# covers: S4-09
+@pytest.mark.covers("S4-09")
 def test_draws_of_a_deep_belief_net_follow_its_law(g):
     model = stack(3, 4, 2)
     x = model.sample(40_000, steps=60, generator=g)
@@ -478,8 +478,8 @@ def test_draws_of_a_deep_belief_net_follow_its_law(g):
     assert model.sample(0, generator=g).shape == (0, 3)
 
 
-# covers: S4-09
-# proves: prop-dbn-bound
+@pytest.mark.covers("S4-09")
+@pytest.mark.proves("prop-dbn-bound")
 def test_the_bound_of_a_deep_belief_net_is_estimated_without_bias_and_below(g):
     model = stack(4, 3, 3)
     x = states(4)
@@ -493,8 +493,8 @@ def test_the_bound_of_a_deep_belief_net_is_estimated_without_bias_and_below(g):
     assert torch.allclose(shift, log_partition(model.top).expand(16))
 
 
-# covers: S4-09, S4-10
-# proves: thm-dbn-tied
+@pytest.mark.covers("S4-09", "S4-10")
+@pytest.mark.proves("thm-dbn-tied")
 def test_a_tied_layer_changes_nothing_and_the_bound_touches():
     below = machine()
     model = DBN([below, tied_layer(below)])
@@ -506,8 +506,8 @@ def test_a_tied_layer_changes_nothing_and_the_bound_touches():
     assert torch.allclose(below.W, machine().W), "the copy shares no weights"
 
 
-# covers: S4-09
-# proves: thm-dbn-greedy
+@pytest.mark.covers("S4-09")
+@pytest.mark.proves("thm-dbn-greedy")
 def test_while_the_second_layer_learns_the_bound_of_the_data_never_falls():
     data = some_law(16)
     below = machine()
@@ -533,7 +533,7 @@ def test_while_the_second_layer_learns_the_bound_of_the_data_never_falls():
     assert data @ model.law().log() >= bounds[-1] > data @ law(below).log()
 
 
-# covers: S4-09
+@pytest.mark.covers("S4-09")
 def test_greedy_learning_stacks_machines_on_the_codes_of_those_below(g):
     seen = []
 
@@ -574,8 +574,8 @@ def layers(model: DBM) -> Tensor:
     return (-energy).flatten().softmax(0).reshape(energy.shape).detach()
 
 
-# covers: S4-11
-# proves: prop-dbm-is-rbm
+@pytest.mark.covers("S4-11")
+@pytest.mark.proves("prop-dbm-is-rbm")
 def test_a_deep_machine_is_a_restricted_one_of_which_a_part_is_never_seen():
     model = deep()
     p = layers(model)
@@ -583,8 +583,8 @@ def test_a_deep_machine_is_a_restricted_one_of_which_a_part_is_never_seen():
     assert model.law().sum() == pytest.approx(1, abs=1e-12)
 
 
-# covers: S4-11
-# proves: prop-dbm-bound
+@pytest.mark.covers("S4-11")
+@pytest.mark.proves("prop-dbm-bound")
 def test_mean_field_bounds_the_log_probability_and_goes_up_with_each_sweep():
     model = deep(scale=1.5)
     x, log_p = states(4), model.law().log()
@@ -617,8 +617,8 @@ def test_without_a_top_that_speaks_mean_field_is_exact():
     assert torch.allclose(shift, log_partition(model.machine).expand(16))
 
 
-# covers: S4-11, E45
-# slip: E45
+@pytest.mark.covers("S4-11", "E45")
+@pytest.mark.covers("E45")
 def test_the_gradient_is_that_of_the_bound_with_settled_chains_for_the_model(g):
     """The data's term by mean field, without noise; the model's by chains, judged by z-scores."""
     model, data = deep(3, 2, 2), states(3)[[1, 6, 6, 7]]
@@ -652,7 +652,7 @@ def test_the_gradient_is_that_of_the_bound_with_settled_chains_for_the_model(g):
     assert z.abs().max() < 4
 
 
-# covers: S4-11
+@pytest.mark.covers("S4-11")
 def test_a_deep_machine_learns_the_bound_of_its_data(g):
     data = torch.tensor([[0.0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]]).repeat(40, 1)
     model = DBM(4, 4, 3, generator=g)
@@ -674,7 +674,7 @@ def test_the_z_of_a_deep_machine_is_annealed_as_that_of_a_restricted_one(g):
     assert (apart.abs() < 0.1).all()
 
 
-# covers: S4-11
+@pytest.mark.covers("S4-11")
 def test_the_law_of_the_middle_is_the_geometric_mean_of_the_two_parts():
     first, second = DoubledRBM(4, 3, "visible"), DoubledRBM(3, 2, "hidden")
     for model, seed in ((first, 1), (second, 2)):
@@ -707,7 +707,7 @@ def test_a_doubled_machine_is_one_with_each_weight_twice(side):
     assert torch.allclose(model.visible(h), twice.visible(h.repeat(1, m))[:, :3])
 
 
-# covers: S4-11
+@pytest.mark.covers("S4-11")
 def test_a_layerwise_start_is_better_than_a_random_one(g):
     train, _ = bits_of_digits()
     x = train[:, 24:34]
@@ -720,7 +720,7 @@ def test_a_layerwise_start_is_better_than_a_random_one(g):
     assert started.elbo(x).mean() > random.elbo(x).mean() + 0.5
 
 
-# covers: S4-11
+@pytest.mark.covers("S4-11")
 def test_inpainting_keeps_what_is_known_and_draws_the_rest_from_its_conditional(g):
     model = deep(3, 3, 2)
     x = torch.tensor([[1.0, 0.0, 0.5]]).double().expand(40_000, -1)

@@ -62,8 +62,8 @@ def posterior_mean(x: Tensor, sigma: float) -> Tensor:
 # --- Denoising autoencoder ------------------------------------------------------------------------
 
 
-# proves: thm-optimal-denoiser
-# covers: S1-72, E23
+@pytest.mark.proves("thm-optimal-denoiser")
+@pytest.mark.covers("S1-72", "E23")
 def test_the_best_denoiser_is_a_step_up_the_log_density_of_the_noisy_data():
     x = torch.tensor([-1.0, 0.2, 2.0], dtype=DOUBLE)
     best = optimal_denoiser(mixture(0.6).log_prob, x, 0.6)
@@ -74,7 +74,7 @@ def test_the_best_denoiser_is_a_step_up_the_log_density_of_the_noisy_data():
         assert torch.allclose(best, posterior_mean(x, sigma), atol=1e-10)
 
 
-# proves: thm-optimal-denoiser
+@pytest.mark.proves("thm-optimal-denoiser")
 def test_in_the_plane_the_best_denoiser_of_a_ring_pulls_to_its_modes():
     sigma, ring = 0.3, data.Ring(modes=4, radius=2.0, scale=0.1)
     noisy = data.Ring(modes=4, radius=2.0, scale=(0.1**2 + sigma**2) ** 0.5)
@@ -86,8 +86,8 @@ def test_in_the_plane_the_best_denoiser_of_a_ring_pulls_to_its_modes():
     assert not optimal_denoiser(noisy.log_prob, x, sigma).requires_grad
 
 
-# proves: thm-optimal-denoiser
-# covers: S1-72
+@pytest.mark.proves("thm-optimal-denoiser")
+@pytest.mark.covers("S1-72")
 def test_no_other_function_has_a_smaller_error_and_a_trained_net_comes_near(g):
     sigma, n = 0.6, 20_000
     clean = MEANS[(u := torch.rand(n, generator=g) < 0.7).long()]
@@ -106,7 +106,7 @@ def test_no_other_function_has_a_smaller_error_and_a_trained_net_comes_near(g):
     assert (model.score(x)[:, 0].detach() - score).abs().mean() < 0.1
 
 
-# covers: E23
+@pytest.mark.covers("E23")
 def test_a_denoiser_alone_is_no_generative_model_and_its_chain_is_an_implicit_one():
     model = DenoisingAutoencoder(nn.Linear(2, 2), 0.5)
     assert place(model) == place(BinaryDenoiser(nn.Linear(2, 2), 0.5)) == "not generative"
@@ -163,8 +163,8 @@ def law() -> Tensor:
     return torch.randn(8, dtype=DOUBLE, generator=seeded(4)).mul(1.5).softmax(0)
 
 
-# proves: thm-gsn
-# covers: S0-30, S1-72
+@pytest.mark.proves("thm-gsn")
+@pytest.mark.covers("S0-30", "S1-72")
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 def test_the_stationary_law_of_corrupting_and_reconstructing_is_that_of_the_data(law, share):
     corruption = salt_and_pepper(3, share)
@@ -176,8 +176,8 @@ def test_the_stationary_law_of_corrupting_and_reconstructing_is_that_of_the_data
         assert torch.allclose(kernel, law.expand(8, -1), atol=1e-12)
 
 
-# proves: thm-gsn
-# covers: S0-30
+@pytest.mark.proves("thm-gsn")
+@pytest.mark.covers("S0-30")
 def test_a_reconstruction_learnt_from_more_pairs_has_a_nearer_stationary_law(law, g):
     corruption, off = salt_and_pepper(3, 0.5), []
     joint = (law[:, None] * corruption).T
@@ -195,7 +195,7 @@ def test_a_reconstruction_learnt_from_more_pairs_has_a_nearer_stationary_law(law
     assert off[1] < 0.3 * off[0]
 
 
-# covers: S0-30
+@pytest.mark.covers("S0-30")
 def test_the_sampler_draws_from_the_stationary_law_of_its_own_kernel(g):
     denoiser = BinaryDenoiser(nn.Linear(3, 3), 0.6).double()
     with torch.no_grad():
@@ -211,8 +211,8 @@ def test_the_sampler_draws_from_the_stationary_law_of_its_own_kernel(g):
     assert chisquare(code.bincount(minlength=8).tolist(), expected.tolist()).pvalue > 1e-4
 
 
-# proves: prop-gaussian-chain
-# covers: S1-72
+@pytest.mark.proves("prop-gaussian-chain")
+@pytest.mark.covers("S1-72")
 @pytest.mark.parametrize("u", [0.05, 0.5])
 def test_on_normal_data_the_chain_is_too_wide_by_half_the_noise(u, g):
     # r(x̃) = x̃ / (1 + u), u = σ² / s²; the reconstruction's spread σ² is that of p(x | x̃) at u = 0.
@@ -231,7 +231,7 @@ def test_on_normal_data_the_chain_is_too_wide_by_half_the_noise(u, g):
     assert variance - 1 == pytest.approx(u * (1 + u) / (2 + u))
 
 
-# covers: S1-72
+@pytest.mark.covers("S1-72")
 def test_the_chain_of_the_best_denoiser_of_a_mixture_has_nearly_its_law(g):
     class Best(nn.Module):
         def forward(self, x):
@@ -267,8 +267,8 @@ def test_the_chain_begins_where_it_is_told_and_goes_step_by_step():
 # --- Walkback -------------------------------------------------------------------------------------
 
 
-# proves: prop-walkback
-# covers: S1-72
+@pytest.mark.proves("prop-walkback")
+@pytest.mark.covers("S1-72")
 def test_walkback_leaves_the_law_of_the_data_stationary(law):
     corruption = salt_and_pepper(3, 0.2)
     wrong = torch.rand(8, 8, dtype=DOUBLE, generator=seeded()).softmax(1)  # some reconstruction
@@ -280,7 +280,7 @@ def test_walkback_leaves_the_law_of_the_data_stationary(law):
     assert torch.equal(walkback_corruption(corruption, wrong, 1), corruption)
 
 
-# proves: prop-walkback
+@pytest.mark.proves("prop-walkback")
 def test_walkback_teaches_the_way_home_from_where_denoising_never_was():
     # Data on two of 21 places in a row; noise moves one place. The learner errs with chance 0.05,
     # and where it never was it has learnt nothing: it stays.
@@ -317,7 +317,7 @@ def test_the_walkback_loss_of_one_step_is_denoising_and_of_more_goes_on_from_its
         walkback_loss(denoiser, x, steps=0)
 
 
-# covers: S0-30, S1-72
+@pytest.mark.covers("S0-30", "S1-72")
 def test_on_digits_a_chain_of_denoisers_draws_images_that_independent_pixels_do_not(g):
     images = data.digits()
     x, test = ((part.flatten(1) > 0.5).float() for part in (images.train, images.test))
@@ -355,7 +355,7 @@ ALL_CODES = torch.tensor(
 )
 
 
-# covers: S4-06, E52
+@pytest.mark.covers("S4-06", "E52")
 @pytest.mark.parametrize("p", [[0.25] * 4, [0.7, 0.1, 0.1, 0.1]])
 def test_24_of_the_256_codes_cannot_be_predicted_best_and_they_are_the_bijections(p):
     value = unpredictability(ALL_CODES, torch.tensor(p, dtype=DOUBLE))
@@ -366,8 +366,8 @@ def test_24_of_the_256_codes_cannot_be_predicted_best_and_they_are_the_bijection
     assert float(value.max()) == pytest.approx({0.25: 0.5, 0.7: 0.275}[p[0]])
 
 
-# proves: thm-predictability
-# covers: S4-06
+@pytest.mark.proves("thm-predictability")
+@pytest.mark.covers("S4-06")
 def test_v_is_the_variance_less_that_of_the_best_guesses():
     p = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=DOUBLE)
     for code in ALL_CODES[::17]:
@@ -387,14 +387,14 @@ def test_v_is_the_variance_less_that_of_the_best_guesses():
         assert independent == (abs(float(variance.sum() - V)) < 1e-12)
 
 
-# covers: E52
+@pytest.mark.covers("E52")
 def test_a_predictor_that_sees_the_unit_itself_is_right_for_every_code():
     for code in ALL_CODES[::5]:
         twice = code[:, [0, 0, 1, 1]]  # each unit beside its copy: the others know it
         assert float(unpredictability(twice, torch.full((4,), 0.25, dtype=DOUBLE))) < 1e-12
 
 
-# proves: thm-predictability
+@pytest.mark.proves("thm-predictability")
 def test_in_the_game_predictors_go_down_and_the_encoder_up_the_same_v():
     g = seeded(2)
     model = PredictabilityMinimisation(MLP(4, 3, (), generator=g), 3, 4, generator=g).double()
@@ -432,7 +432,7 @@ def test_pairwise_information_is_the_mean_over_pairs_of_units(g):
         pairwise_information(bits / 2)
 
 
-# covers: S4-06
+@pytest.mark.covers("S4-06")
 def test_on_digits_the_bits_of_a_code_come_to_know_less_of_one_another():
     images = data.digits()
     x, test = images.train.flatten(1), images.test.flatten(1)

@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -46,6 +48,17 @@ from genlab.density import (
     IndependentBernoulli,
     KNNDensity,
     PCASampler,
+)
+from genlab.early import (
+    DBM,
+    DBN,
+    RBM,
+    BinaryDenoiser,
+    DenoisingAutoencoder,
+    GenerativeStochasticNetwork,
+    HelmholtzMachine,
+    PredictabilityMinimisation,
+    SigmoidBeliefNet,
 )
 from genlab.em import (
     FactorAnalysis,
@@ -184,6 +197,19 @@ def of_tiles(model: Callable, **options: int) -> Example:
     return Example(lambda x: flow(x.double(), model, *sizes, **options), TILES, support=ALL_TILES)
 
 
+def belief_stack(*sizes: int, generator: torch.Generator) -> DBN:
+    """Machines of two layers each, on top of one another."""
+    return DBN([RBM(*pair, generator=generator) for pair in pairwise(sizes)])
+
+
+def bit_denoiser(x: Tensor) -> BinaryDenoiser:
+    return BinaryDenoiser(flow(x, MLP, 3, 3, (8,)), 0.5)
+
+
+def plane_denoiser(x: Tensor) -> DenoisingAutoencoder:
+    return DenoisingAutoencoder(flow(x, MLP, 2, 2, (8,)), 0.5)
+
+
 def net(inputs: int, outputs: int = 2) -> MLP:
     return MLP(inputs, outputs, (8,), generator=seeded(5))
 
@@ -220,6 +246,7 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(lambda x: Categorical([6, 1, 2, 3], 0.5).fit(x), DICE, support=DICE.unique()),
     ],
     "BiGAN": [Example(bigan, PLANE)],
+    "BinaryDenoiser": [Example(bit_denoiser, BITS * 1.0)],
     "CausalTransformer": [of_bits(CausalTransformer, 2, 3, 8, 1, 2)],
     "ConditionalGenerator": [
         Example(
@@ -227,6 +254,9 @@ EXAMPLES: dict[str, list[Example]] = {
             PLANE,
         )
     ],
+    "DBM": [Example(lambda x: flow(x, DBM, 3, 4, 2), BITS * 1.0)],
+    "DBN": [Example(lambda x: flow(x, belief_stack, 3, 4, 2), BITS * 1.0)],
+    "DenoisingAutoencoder": [Example(plane_denoiser, PLANE)],
     "Dequantised": [
         Example(lambda x: Dequantised(flow(0.5 * x, NICE, 3, hidden=(8,)), 2), BITS, support=STATES)
     ],
@@ -252,8 +282,13 @@ EXAMPLES: dict[str, list[Example]] = {
             for c in ("full", "tied", "diagonal", "spherical")
         ),
     ],
+    "GenerativeStochasticNetwork": [
+        Example(lambda x: GenerativeStochasticNetwork(bit_denoiser(x), x, steps=3), BITS * 1.0),
+        Example(lambda x: GenerativeStochasticNetwork(plane_denoiser(x), x, steps=3), PLANE),
+    ],
     "Generator": [Example(lambda x: Generator(StandardNormal((2,)), net(2)).to(x.dtype), PLANE)],
     "Glow": [Example(lambda x: flow(x, Glow, (1, 4, 4), 2, 1, 8), IMAGES)],
+    "HelmholtzMachine": [of_bits(HelmholtzMachine, 3, [2])],
     "HiddenMarkovModel": [
         Example(
             lambda x: HiddenMarkovModel(2, 2, max_iterations=3).fit(x, generator=seeded(3)),
@@ -317,8 +352,13 @@ EXAMPLES: dict[str, list[Example]] = {
         in_plane(lambda x: ProbabilisticPCA(1).fit(x), 12),
         in_plane(lambda x: ProbabilisticPCA(1, "em").fit(x, generator=seeded(3)), 12),
     ],
+    "PredictabilityMinimisation": [
+        Example(lambda x: flow(x, partial(PredictabilityMinimisation, nn.Linear(2, 3)), 3), PLANE)
+    ],
+    "RBM": [Example(lambda x: flow(x, RBM, 3, 4), BITS * 1.0)],
     "RNNDensity": [of_bits(RNNDensity, 2, 3, 8)],
     "RealNVP": [in_plane(lambda x: flow(x, RealNVP, 2, 4, (8,)), 12)],
+    "SigmoidBeliefNet": [of_bits(SigmoidBeliefNet, 3, [2]), of_bits(SigmoidBeliefNet, 3, [2, 2])],
     "Tabular": [Example(lambda x: Tabular(3, 1).fit(x), BITS, support=STATES)],
     "UniformNoise": [Example(lambda x: UniformNoise(2, (3,)), BITS, support=STATES)],
     "VAE": [

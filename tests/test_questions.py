@@ -19,6 +19,7 @@ from genlab.course.questions import read
 from genlab.course.root import CourseError
 from genlab.density import FullTable
 from genlab.divergences import transport, wasserstein_1d
+from genlab.early import explaining_away, metropolis_kernel, optimal_denoiser, unpredictability
 from genlab.flows import bits_per_dim, log_pushforward
 from genlab.gans import (
     expected_classes,
@@ -254,6 +255,9 @@ def test_the_numbers_of_the_questions_are_right():
     roots, quarter = [torch.sqrt, lambda x: -torch.sqrt(x)], torch.tensor([0.25])
     table = FullTable().fit(torch.randint(0, 2, (50, 10), generator=torch.Generator()))
     turn = partial(simultaneous, zero_sum_field(lambda d, g: d * g), rate=0.1)
+    swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    patterns = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    wide = Normal(0.0, math.sqrt(5))
     even, apart = torch.ones(20).double() / 20, torch.cdist(*parallel_lines(0.2, 20))
     right = {
         "models-hinge": float(f[hinge.argmin()]),
@@ -276,6 +280,13 @@ def test_the_numbers_of_the_questions_are_right():
         "autoregressive-blind": 6,
         "autoregressive-field": WaveNet(2, 94, layers=5, cycles=3).receptive_field,
         "autoregressive-noise": 83.5 + math.log(10),
+        "early-refused": float(metropolis_kernel(torch.tensor([1.0, 3.0]), swap)[1, 1]),
+        "early-worth": 10_000 * (1 - 0.98) / (1 + 0.98),
+        "early-second-cause": explaining_away(0.2, 0.5, 0.0).given_effect_and_other,
+        "early-one-unit": (1 + math.e) / ((1 + math.e) + (1 + 1 / math.e)),
+        "early-cd-sweeps": 1 + math.ceil(math.log(20) / math.log(1 / 0.9)),
+        "early-shrink": float(optimal_denoiser(wide.log_prob, torch.tensor([3.0]), 1.0)),
+        "early-three-patterns": float(unpredictability(patterns, torch.ones(3) / 3)),
         "gans-mixed": solve_zero_sum([[3, -1], [-2, 1]]).value,
         "gans-bound": (math.log(4) - 1) / 2,
         "gans-spiral": float(trajectory(turn, torch.tensor([1.0, 0.0]), 100)[-1].norm()),

@@ -29,6 +29,7 @@ ROWS = {
     "density": (25, 13),
     "divergences": (27, 9),
     "em": (11, 4),
+    "early": (17, 7),
     "variational": (34, 17),
     "flows": (24, 12),
     "autoregressive": (20, 5),

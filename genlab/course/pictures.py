@@ -17,6 +17,7 @@ from genlab.course.explorables.flows import load as load_flows
 from genlab.course.explorables.variational import load as load_coders
 from genlab.density import KDE, Histogram
 from genlab.divergences import fit_gaussian, two_modes
+from genlab.early import RBM, persistent_ascent
 from genlab.em import GaussianMixture
 from genlab.gans import dirac_gan, simultaneous, trajectory
 from genlab.interact.flows import stops
@@ -144,6 +145,27 @@ def em() -> Figure:
     return fig
 
 
+def early() -> Figure:
+    """Halves of digits, and what the chain of a Boltzmann machine puts beside them."""
+    g = torch.Generator().manual_seed(4)
+    digits = data.digits()
+    x, new = ((v.flatten(1) > 0.5).float() for v in (digits.train, digits.test))
+    rbm = RBM(64, 100, generator=g)
+    persistent_ascent(rbm, x, epochs=20, generator=g)
+    seen = torch.stack([new[digits.test_labels == c][0] for c in range(10)])
+    held = torch.ones(10, 8, 8, dtype=torch.bool)
+    held[:5, 4:], held[5:, :, :4] = False, False
+    held = held.flatten(1)
+    whole = rbm.gibbs(seen.where(held, torch.zeros(())), 500, clamped=held, generator=g)
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    for part, color in ((held, "data"), (~held, "model")):
+        tiles = pad((whole * part).reshape(2, 5, 8, 8), (1, 1, 1, 1))
+        ax.imshow(tiles.permute(0, 2, 1, 3).reshape(20, 50), cmap=_fade(color))
+    ax.set_axis_off()
+    return fig
+
+
 def variational() -> Figure:
     """What the codes of a plane decode to, from digit to digit."""
     across, down = torch.linspace(-2.4, 2.4, 12), torch.linspace(1.3, -1.3, 5)
@@ -214,6 +236,7 @@ PICTURES = {
     "01_density": density,
     "02_divergences": divergences,
     "03_em": em,
+    "04_early": early,
     "05_variational": variational,
     "06_flows": flows,
     "07_autoregressive": autoregressive,

@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 from genlab import em
 from genlab.early.states import binary, states
 from genlab.em.kmeans import count
-from genlab.models import sample_size
+from genlab.models import catalogued, sample_size
 from genlab.nets import weights_from
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-# @catalogued(chapter="early", source="Neal 1992")
+@catalogued(chapter="early", source="Neal 1992")
 class SigmoidBeliefNet(nn.Module):
     """Layers of binary units, x = z⁰ at the bottom, each given the one above.
 

@@ -15,12 +15,12 @@ from torch.nn.functional import softplus
 
 from genlab.early.states import binary
 from genlab.em.kmeans import count
-from genlab.models import sample_size
+from genlab.models import catalogued, sample_size
 
 __all__ = ["RBM"]
 
 
-# @catalogued(chapter="early", source="Smolensky 1986; Hinton 2002")
+@catalogued(chapter="early", source="Smolensky 1986; Hinton 2002")
 class RBM(nn.Module):
     """Restricted Boltzmann machine of binary units, p(x) = exp(−F(x)) / Z.
 

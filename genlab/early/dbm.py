@@ -18,12 +18,12 @@ from genlab.early.boltzmann import RBM
 from genlab.early.exact import law, log_partition
 from genlab.early.states import binary
 from genlab.em.kmeans import count
-from genlab.models import sample_size
+from genlab.models import catalogued, sample_size
 
 __all__ = ["DBM", "dbm_loss"]
 
 
-# @catalogued(chapter="early", source="Salakhutdinov and Hinton 2009")
+@catalogued(chapter="early", source="Salakhutdinov and Hinton 2009")
 class DBM(nn.Module):
     """Deep Boltzmann machine of binary units in three layers, x – h – t.
 

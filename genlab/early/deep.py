@@ -25,12 +25,12 @@ from torch.nn.functional import softplus
 from genlab.early.boltzmann import RBM
 from genlab.early.exact import law, log_partition, tables
 from genlab.em.kmeans import count
-from genlab.models import sample_size
+from genlab.models import catalogued, sample_size
 
 __all__ = ["DBN", "greedy", "tied_layer"]
 
 
-# @catalogued(chapter="early", source="Hinton, Osindero and Teh 2006")
+@catalogued(chapter="early", source="Hinton, Osindero and Teh 2006")
 class DBN(nn.Module):
     """Deep belief net: directed sigmoid layers with an RBM on top.
 
@@ -177,7 +177,7 @@ def greedy(
     Raises:
         ValueError: no hidden layer, or one without units; data that are not zeros and ones.
 
-    Source: Hinton, Osindero and Teh 2006, section 5.
+    Source: Hinton, Osindero and Teh 2006, section 4.
 
     Example:
         >>> from genlab.early import persistent_ascent

@@ -12,6 +12,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal
 
+from genlab.models import catalogued
+
 __all__ = [
     "BinaryDenoiser",
     "DenoisingAutoencoder",
@@ -74,7 +76,7 @@ def flip_bits(x: Tensor, share: float, generator: Generator | None = None) -> Te
     return torch.where(u < share / 2, 1.0, torch.where(u < share, 0.0, x))
 
 
-# @catalogued(chapter="early", source="Vincent, Larochelle, Bengio and Manzagol 2008")
+@catalogued(chapter="early", source="Vincent, Larochelle, Bengio and Manzagol 2008")
 class DenoisingAutoencoder(nn.Module):
     """A net r that is given x + σε and shall return x.
 
@@ -126,7 +128,7 @@ class DenoisingAutoencoder(nn.Module):
         return (self(self.corrupt(x, generator)) - x).square().sum(-1)
 
 
-# @catalogued(chapter="early", source="Vincent et al. 2008; Bengio, Yao, Alain and Vincent 2013")
+@catalogued(chapter="early", source="Vincent et al. 2008; Bengio, Yao, Alain and Vincent 2013")
 class BinaryDenoiser(nn.Module):
     """A net that is given bits with salt and pepper on them, and tells the chance of each bit.
 

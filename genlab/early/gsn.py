@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from genlab.divergences import probabilities
 from genlab.em.kmeans import count
-from genlab.models import sample_size, training_data
+from genlab.models import catalogued, sample_size, training_data
 from genlab.nets import weights_from
 
 __all__ = [
@@ -33,7 +33,7 @@ class Denoiser(Protocol):
     def reconstruct(self, x: Tensor) -> Distribution: ...
 
 
-# @catalogued(chapter="early", source="Bengio, Laufer, Alain and Yosinski 2014")
+@catalogued(chapter="early", source="Bengio, Laufer, Alain and Yosinski 2014")
 class GenerativeStochasticNetwork(nn.Module):
     """The chain x̃ ~ C(x̃ | x), x ~ P(x | x̃) as a sampler: implicit, for its law is nowhere written.
 

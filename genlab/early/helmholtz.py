@@ -12,12 +12,13 @@ from torch import Generator, Tensor, nn
 
 from genlab.early.belief import SigmoidBeliefNet, coins, log_bernoulli
 from genlab.em.kmeans import count
+from genlab.models import catalogued
 from genlab.nets import weights_from
 
 __all__ = ["HelmholtzMachine"]
 
 
-# @catalogued(chapter="early", source="Dayan, Hinton, Neal and Zemel 1995")
+@catalogued(chapter="early", source="Dayan, Hinton, Neal and Zemel 1995")
 class HelmholtzMachine(nn.Module):
     """A belief net p(x, z) and a recognition net q(z | x) of the same units, with its own weights.
 

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from genlab.divergences import probabilities
 from genlab.early.states import binary
 from genlab.em.kmeans import count
-from genlab.models import mutual_information
+from genlab.models import catalogued, mutual_information
 from genlab.nets import MLP
 
 __all__ = [
@@ -98,7 +98,7 @@ def pairwise_information(bits: Tensor) -> Tensor:
     ).mean()
 
 
-# @catalogued(chapter="early", source="Schmidhuber 1992")
+@catalogued(chapter="early", source="Schmidhuber 1992")
 class PredictabilityMinimisation(nn.Module):
     """An encoder to ``units`` numbers in (0, 1), and a predictor of each from the others.
 

@@ -56,8 +56,8 @@ def neighbours(n: int) -> Tensor:
 # --- Kernels on finitely many states --------------------------------------------------------------
 
 
-# proves: thm-detailed-balance
-# covers: S0-28
+@pytest.mark.proves("thm-detailed-balance")
+@pytest.mark.covers("S0-28")
 @pytest.mark.parametrize("n", [2, 5, 12])
 def test_metropolis_keeps_any_law_from_its_ratios_alone(n):
     pi = weights(n)
@@ -76,8 +76,8 @@ def test_metropolis_of_a_symmetric_proposal_goes_up_for_sure_and_down_by_the_rat
     assert kernel.tolist() == [[0.0, 1.0], [0.25, 0.75]]
 
 
-# covers: S0-28, S4-15, E46
-# proves: thm-gibbs-stationary
+@pytest.mark.covers("S0-28", "S4-15", "E46")
+@pytest.mark.proves("thm-gibbs-stationary")
 def test_each_gibbs_draw_and_each_sweep_keep_the_joint_law():
     joint = weights(2, 3, 4)
     law = (joint / joint.sum()).flatten()
@@ -104,8 +104,8 @@ def test_a_gibbs_draw_moves_its_own_variables_alone_and_by_their_conditional():
     assert torch.allclose(gibbs_kernel(joint, (0, 1, 2))[5], (joint / joint.sum()).flatten())
 
 
-# covers: S4-15
-# proves: prop-data-augmentation
+@pytest.mark.covers("S4-15")
+@pytest.mark.proves("prop-data-augmentation")
 def test_data_augmentation_keeps_the_posterior_and_its_margins_are_chains_too():
     posterior = weights(3, 5)  # p(z1, z2 | x) up to p(x)
     law = posterior / posterior.sum()
@@ -118,7 +118,7 @@ def test_data_augmentation_keeps_the_posterior_and_its_margins_are_chains_too():
     assert spectral_gap(alone) == pytest.approx(spectral_gap(second), abs=1e-10)
 
 
-# proves: prop-spectral-gap
+@pytest.mark.proves("prop-spectral-gap")
 def test_the_distance_to_the_law_shrinks_by_one_minus_the_gap():
     kernel = metropolis_kernel(weights(8), neighbours(8))
     law, p = stationary(kernel), torch.eye(8, dtype=torch.float64)[0]
@@ -131,8 +131,8 @@ def test_the_distance_to_the_law_shrinks_by_one_minus_the_gap():
     assert rate == pytest.approx(1 - spectral_gap(kernel), rel=1e-3)
 
 
-# covers: S0-29
-# proves: prop-double-well
+@pytest.mark.covers("S0-29")
+@pytest.mark.proves("prop-double-well")
 def test_the_time_between_wells_grows_exponentially_with_the_barrier():
     barriers = torch.arange(4.0, 13.0, dtype=torch.float64)
     gaps = [
@@ -147,6 +147,23 @@ def test_the_time_between_wells_grows_exponentially_with_the_barrier():
     assert fitted[0] == pytest.approx(0.87, abs=0.03)
     corrected = torch.linalg.lstsq(design, (time + barriers.log())[:, None]).solution[0, 0]
     assert corrected == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.proves("prop-double-well")
+def test_no_set_is_left_faster_than_the_gap_allows():
+    g = torch.Generator().manual_seed(0)
+    pi = torch.rand(41, generator=g, dtype=torch.float64)
+    for law in (pi / pi.sum(), double_well(4.0)):
+        K = metropolis_kernel(law, neighbours(41))
+        for _ in range(50):
+            A = torch.rand(41, generator=g) < 0.5
+            leaving = (law[:, None] * K)[A][:, ~A].sum()
+            assert spectral_gap(K) <= leaving / (law[A].sum() * law[~A].sum()) + 1e-12
+    pi = double_well(8.0)
+    top = float(pi[20])
+    bound = 2 * top / (1 - top**2)
+    assert 1 / bound == pytest.approx(10_975, rel=1e-3)
+    assert spectral_gap(metropolis_kernel(pi, neighbours(41))) <= bound
 
 
 def test_a_double_well_has_its_barrier_and_two_equal_wells():
@@ -167,7 +184,7 @@ def test_a_walk_round_a_ring_keeps_its_law_without_detailed_balance():
 # --- Chains ---------------------------------------------------------------------------------------
 
 
-# covers: S0-28
+@pytest.mark.covers("S0-28")
 def test_a_long_chain_visits_states_as_often_as_their_law_says(g):
     kernel = metropolis_kernel(weights(6), rows(6))
     law = stationary(kernel)
@@ -186,7 +203,7 @@ def test_a_walk_makes_each_move_as_often_as_its_kernel_says(g):
     assert ((moves - kernel).abs() < 4 * error).all()
 
 
-# covers: S0-28
+@pytest.mark.covers("S0-28")
 def test_metropolis_in_the_plane_draws_what_is_known_up_to_a_factor(g):
     precision = torch.tensor([[1.0, 0.6], [0.6, 1.0]], dtype=torch.float64)
     start = torch.zeros(4000, 2, dtype=torch.float64)
@@ -240,7 +257,7 @@ def test_the_autocorrelation_time_of_a_known_chain_is_found(rho, g):
     assert found == pytest.approx((1 + rho) / (1 - rho), rel=0.05)
 
 
-# covers: S0-29
+@pytest.mark.covers("S0-29")
 def test_the_autocorrelation_time_says_what_the_mean_of_a_chain_is_worth(g):
     kernel = metropolis_kernel(double_well(2.0, 15), neighbours(15))
     law = stationary(kernel)
@@ -327,8 +344,8 @@ def machine(d: int, m: int, scale: float = 1.0, seed: int = 3) -> RBM:
     return model
 
 
-# proves: thm-ais-unbiased
-# covers: S0-28
+@pytest.mark.proves("thm-ais-unbiased")
+@pytest.mark.covers("S0-28")
 @pytest.mark.parametrize("temperatures", [1, 3, 30])
 def test_the_weights_average_to_z_however_few_the_temperatures(temperatures, g):
     model = machine(5, 4)
