@@ -32,10 +32,13 @@ from genlab import interact, plot
 from genlab.course.explorables.autoregressive import autoregressive
 from genlab.course.explorables.density import density
 from genlab.course.explorables.divergences import divergences
+from genlab.course.explorables.early import early
 from genlab.course.explorables.em import em
 from genlab.course.explorables.flows import flows
 from genlab.course.explorables.gans import gans
+from genlab.course.explorables.knowledge import knowledge
 from genlab.course.explorables.models import models
+from genlab.course.explorables.unified import unified
 from genlab.course.explorables.variational import variational
 
 # The static figure of each explorable, drawn from the options of the directive.
@@ -43,10 +46,13 @@ STATIC: dict[str, Callable[..., Figure]] = {
     "autoregressive": autoregressive,
     "density": density,
     "divergences": divergences,
+    "early": early,
     "em": em,
     "flows": flows,
     "gans": gans,
+    "knowledge": knowledge,
     "models": models,
+    "unified": unified,
     "variational": variational,
 }
 
