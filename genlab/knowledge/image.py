@@ -16,7 +16,7 @@ LIMBS = ("left arm", "right arm", "left leg", "right leg")
 ANGLES = ("up", "level", "down")
 SHAPE = (11, 9)
 
-_BODY = [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4), (5, 4), (6, 4)]
+_BODY = [(row, 4) for row in range(8)]
 _ARM = [[(2, 3), (1, 2)], [(3, 3), (3, 2)], [(4, 3), (5, 2)]]
 _LEG = [[(6, 3), (6, 2)], [(7, 3), (7, 2)], [(8, 3), (9, 3)]]
 
