@@ -33,6 +33,7 @@ from pypdf.annotations import FreeText
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from genlab.course import audit, notebooks, unpacked
+from genlab.course.hidden import decoded
 from genlab.course.root import chapters
 
 ROOT = Path(__file__).parents[1]
@@ -434,6 +435,20 @@ def test_a_short_line_counts_together_with_what_stands_before_it(leaks):
     first, second = leaks("a.txt", pasted)
     assert first.endswith('01_dice.py: def double(x): """Twice x.""" if x < 0:')
     assert second.endswith('01_dice.py: def double(x): """Twice x.""" if x < 0: t = -x')
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb"\u03b80 = at", b"0 = at"),  # θ0: four digits and no more
+        (rb"\u0061b\x63", b"abc"),
+        (rb"\U00000061b", b"ab"),
+        (rb"\u{61}b", b"ab"),
+        (rb"%61&#98;c", b"abc"),
+    ],
+)
+def test_an_escape_takes_its_own_digits_only(written, read):
+    assert decoded(written) == read
 
 
 def test_what_students_have_anyway_is_no_secret(leaks):

@@ -30,8 +30,8 @@ _LOWER = bytes(range(256)).lower()
 _DROPPED = bytes(set(range(256)) - set(_KEPT.encode()))
 _INDEX = re.compile(rb"\s*Search\.setIndex\((.*)\)\s*;?\s*", re.DOTALL)
 _PUBLIC = {".md", ".py", ".toml", ".bib", ".json", ".ipynb", ".mjs", ".js", ".txt"}
-_ESCAPED = re.compile(
-    rb"\\(?:[uU]\{?([0-9a-fA-F]{4,8})\}?|x([0-9a-fA-F]{2})|(.))"  # JSON, JavaScript, Python
+_ESCAPED = re.compile(  # in JSON, Python and JavaScript first
+    rb"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|u\{([0-9a-fA-F]{1,6})\}|x([0-9a-fA-F]{2})|(.))"
     rb"|%([0-9a-fA-F]{2})"  # in addresses
     rb"|&(#?\w{1,31};)"  # in HTML
     rb"|\x1b\[[0-9;]*[A-Za-z]",  # colours of a terminal
@@ -125,12 +125,12 @@ def _letters(data: bytes) -> bytes:
 
 
 def _plain(escape: re.Match) -> bytes:
-    point, byte, sign, percent, entity = escape.groups()
+    *codes, sign, percent, entity = escape.groups()
     if sign:
         return b"" if sign in b"nrtbfv" else sign
     if entity:
         return html.unescape(f"&{entity.decode('latin1')}").encode("ascii", "ignore")
-    code = int(point or byte or percent or b"0", 16)
+    code = int(next(filter(None, (*codes, percent)), b"0"), 16)
     return bytes([code]) if 0 < code < 128 else b""
 
 
