@@ -660,3 +660,13 @@ def test_on_digits_both_say_what_independent_pixels_cannot_and_reweighting_says_
         fit(machine, loss, x, steps=700, lr=5e-3, generator=g)
         found.append(float(importance_log_prob(machine, test, 100, generator=g).mean()))
     assert alone + 2 < found[0] < found[1], (alone, found)
+
+
+def test_mean_field_stays_a_bound_where_the_posterior_is_certain():
+    g = torch.Generator().manual_seed(0)
+    net = SigmoidBeliefNet(20, [4], generator=g).double()
+    with torch.no_grad():
+        for w in net.parameters():
+            w.mul_(20)
+    x = net.sample(10, generator=g)
+    assert (mean_field(net, x).bound <= net.log_prob(x) + 1e-9).all()

@@ -103,7 +103,7 @@ def test_g_collapses_before_a_d_that_stands_still_and_arrives_before_one_that_le
     assert one["now"][0] == pytest.approx(START[0] - 0.4 * slope[0])
 
 
-def test_what_the_page_says_of_its_figure(js):
+def test_what_the_page_says_of_its_figure(js, root):
     start = js("lemma", DATA, START, START, 1.0)
     terms, slopes = start["terms"], start["slopes"]
     assert [round(terms[name], 3) for name in NAMES] == [1.597, 1.125, 0.221, 0, -0.693]
@@ -120,6 +120,8 @@ def test_what_the_page_says_of_its_figure(js):
     assert round(moved["drift"][0], 3) == -0.071
     poor = js("lemma", DATA, START, START, 0.3)["slopes"]
     assert poor["loss"][0] == pytest.approx(poor["kl"][0] - poor["js"][0], abs=1e-8)
+    page = (root / "book" / "09_unified.md").read_text(encoding="utf8")
+    assert ":::{explorable} unified\n:data: 0 1\n:start: 1.5 1\n" in page
 
 
 def test_the_static_figure_shows_the_same_numbers(js):

@@ -95,6 +95,7 @@ from genlab.models import (
     training_data,
 )
 from genlab.nets import MLP
+from genlab.unified import VAEGAN, AdversarialAutoencoder
 from genlab.variational import (
     IWAE,
     NVIL,
@@ -220,6 +221,15 @@ def bigan(x: Tensor) -> BiGAN:
     return BiGAN(G, net(2), Discriminator(net(4, 1))).to(x.dtype)
 
 
+def adversarial(x: Tensor) -> AdversarialAutoencoder:
+    return AdversarialAutoencoder(net(2), net(2), Discriminator(net(2, 1)), latent=2).to(x.dtype)
+
+
+def vaegan(x: Tensor) -> VAEGAN:
+    parts = GaussianEncoder(net(2, 4)), net(2), net(2, 8), net(8, 1)
+    return VAEGAN(*parts, latent=2).to(x.dtype)
+
+
 _G = torch.Generator().manual_seed(7)
 _SIDE = torch.randint(2, (60,), generator=_G).double()
 LINE = 0.6 * torch.randn(60, dtype=torch.float64, generator=_G) + 3 * _SIDE - 1.5
@@ -245,6 +255,7 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(lambda x: Categorical(range(1, 7)).fit(x), DICE, support=torch.arange(1, 7)),
         Example(lambda x: Categorical([6, 1, 2, 3], 0.5).fit(x), DICE, support=DICE.unique()),
     ],
+    "AdversarialAutoencoder": [Example(adversarial, PLANE)],
     "BiGAN": [Example(bigan, PLANE)],
     "BinaryDenoiser": [Example(bit_denoiser, BITS * 1.0)],
     "CausalTransformer": [of_bits(CausalTransformer, 2, 3, 8, 1, 2)],
@@ -359,6 +370,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "RNNDensity": [of_bits(RNNDensity, 2, 3, 8)],
     "RealNVP": [in_plane(lambda x: flow(x, RealNVP, 2, 4, (8,)), 12)],
     "SigmoidBeliefNet": [of_bits(SigmoidBeliefNet, 3, [2]), of_bits(SigmoidBeliefNet, 3, [2, 2])],
+    "VAEGAN": [Example(vaegan, PLANE)],
     "Tabular": [Example(lambda x: Tabular(3, 1).fit(x), BITS, support=STATES)],
     "UniformNoise": [Example(lambda x: UniformNoise(2, (3,)), BITS, support=STATES)],
     "VAE": [

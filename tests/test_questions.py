@@ -29,7 +29,8 @@ from genlab.gans import (
     trajectory,
     zero_sum_field,
 )
-from genlab.variational import mean_field
+from genlab.unified import lemma_vae, missed_mode, on_finite
+from genlab.variational import HelmholtzMachine, mean_field
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))
@@ -256,6 +257,10 @@ def test_the_numbers_of_the_questions_are_right():
     table = FullTable().fit(torch.randint(0, 2, (50, 10), generator=torch.Generator()))
     turn = partial(simultaneous, zero_sum_field(lambda d, g: d * g), rate=0.1)
     swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    eighth = torch.full((8,), 0.125, dtype=torch.float64)
+    flat = torch.zeros(8, 2, dtype=torch.float64)  # q(z | x, 1) is the prior
+    machine = HelmholtzMachine(eighth[:2] * 4, flat.T, flat)
+    octal = lemma_vae(machine, eighth, eighth, flat)
     patterns = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     wide = Normal(0.0, math.sqrt(5))
     even, apart = torch.ones(20).double() / 20, torch.cdist(*parallel_lines(0.2, 20))
@@ -280,6 +285,10 @@ def test_the_numbers_of_the_questions_are_right():
         "autoregressive-blind": 6,
         "autoregressive-field": WaveNet(2, 94, layers=5, cycles=3).receptive_field,
         "autoregressive-noise": 83.5 + math.log(10),
+        "unified-label": float(on_finite([1.0, 0.0], [0.0, 1.0], real=0.25).js()),
+        "unified-refund": missed_mode(0.25).effective,
+        "unified-constant": float(octal.constant),
+        "unified-weight": float(torch.tensor([1.0, 3.0]).log().softmax(0)[1]),
         "early-refused": float(metropolis_kernel(torch.tensor([1.0, 3.0]), swap)[1, 1]),
         "early-worth": 10_000 * (1 - 0.98) / (1 + 0.98),
         "early-second-cause": explaining_away(0.2, 0.5, 0.0).given_effect_and_other,

@@ -34,6 +34,7 @@ ROWS = {
     "flows": (24, 12),
     "autoregressive": (20, 5),
     "gans": (31, 12),
+    "unified": (14, 8),
 }
 
 

@@ -40,9 +40,9 @@ def seeded(number: int = 0) -> torch.Generator:
 # --- Missed modes ---------------------------------------------------------------------------------
 
 
-# covers: S4-39, E82
-# slip: E82
-# proves: prop-jsd-refund
+@pytest.mark.covers("S4-39", "E82")
+@pytest.mark.covers("E82")
+@pytest.mark.proves("prop-jsd-refund")
 @pytest.mark.parametrize(
     ("weight", "reverse", "effective", "share"),
     [(0.1, 0.105, 0.033, 32), (0.5, 0.693, 0.262, 38), (0.9, 2.303, 1.251, 54)],
@@ -56,7 +56,7 @@ def test_the_jsd_refunds_most_of_the_penalty_of_a_missed_mode(weight, reverse, e
     assert cost.effective == pytest.approx(cost.reverse - 2 * cost.js, abs=1e-12)
 
 
-# proves: prop-jsd-refund
+@pytest.mark.proves("prop-jsd-refund")
 def test_a_missed_mode_costs_a_third_when_small_and_all_but_two_log_two_when_large():
     small, large = missed_mode(1e-6), missed_mode(1 - 1e-9)
     # To first order in w the JSD is (w/2) log 2.
@@ -64,15 +64,15 @@ def test_a_missed_mode_costs_a_third_when_small_and_all_but_two_log_two_when_lar
     assert large.reverse - large.effective == pytest.approx(2 * math.log(2), abs=1e-6)
 
 
-# covers: S4-39
+@pytest.mark.covers("S4-39")
 def test_twice_kl_of_the_mixture_is_the_reverse_kl_less_two_jsd_for_any_two_laws():
     g, p = torch.rand(2, 50, 7, dtype=DOUBLE, generator=seeded()).softmax(-1)
     assert torch.allclose(2 * kl((g + p) / 2, p), kl(g, p) - 2 * js(g, p), atol=1e-14)
     assert (2 * kl((g + p) / 2, p) <= kl(g, p)).all()
 
 
-# covers: S4-39, S4-43, E87
-# proves: prop-directions-of-games
+@pytest.mark.covers("S4-39", "S4-43", "E87")
+@pytest.mark.proves("prop-directions-of-games")
 def test_a_normal_generator_covers_two_modes_by_likelihood_and_takes_one_in_either_game():
     near, far = two_modes(1.0), two_modes(4.0)
     for kind in ("reverse", "saturating", "non-saturating"):
@@ -91,8 +91,8 @@ def prefers_one(kind: str, m: float) -> bool:
     return fit_generator(log_p, LINE, kind, (m, 1.0)).divergence < both.divergence - 1e-6
 
 
-# covers: S4-39, S4-43, E82, E87
-# proves: prop-directions-of-games
+@pytest.mark.covers("S4-39", "S4-43", "E82", "E87")
+@pytest.mark.proves("prop-directions-of-games")
 def test_the_practical_game_leaves_a_mode_sooner_than_the_reverse_kl_and_the_zero_sum_game_later():
     # One mode is preferred from m = 2.38 (2 KL(m‖p)), 2.80 (reverse KL) and 4.24 (JSD) on.
     found = [
@@ -107,7 +107,7 @@ def test_the_practical_game_leaves_a_mode_sooner_than_the_reverse_kl_and_the_zer
     ]
 
 
-# proves: prop-directions-of-games
+@pytest.mark.proves("prop-directions-of-games")
 def test_the_end_of_a_fit_is_where_the_best_discriminator_leaves_no_slope():
     log_p = two_modes(2.0)
     for kind in ("saturating", "non-saturating"):
@@ -153,8 +153,8 @@ def slope_of(name: str) -> Tensor:
     return torch.autograd.grad(value, theta)[0]
 
 
-# covers: S4-46
-# proves: thm-importance-weighted-gan
+@pytest.mark.covers("S4-46")
+@pytest.mark.proves("thm-importance-weighted-gan")
 @pytest.mark.parametrize(
     ("kind", "limit"), [("non-saturating", "saturating"), ("linear", "forward")]
 )
@@ -165,7 +165,7 @@ def test_with_many_draws_the_weighted_loss_descends_another_divergence(kind, lim
     assert not torch.allclose(pathwise(torch.ones_like, kind), slope_of(limit), atol=1e-2)
 
 
-# proves: thm-importance-weighted-gan
+@pytest.mark.proves("thm-importance-weighted-gan")
 def test_the_mean_slope_with_two_draws_is_that_of_the_quadrature_over_pairs():
     theta = torch.tensor([1.0, math.log(0.8)], dtype=DOUBLE, requires_grad=True)
     z, mass = Z[::3], 3 * MASS[::3]
@@ -182,7 +182,7 @@ def test_the_mean_slope_with_two_draws_is_that_of_the_quadrature_over_pairs():
         laws.unbiased(estimates, float(truth))
 
 
-# covers: S4-46
+@pytest.mark.covers("S4-46")
 def test_groups_of_one_are_the_plain_loss_and_weights_take_no_gradient():
     a = torch.randn(6, generator=seeded()).requires_grad_()
     assert torch.equal(weighted_generator_loss(a, 1), generator_loss(a))
@@ -236,7 +236,7 @@ def autoencoder(rng: torch.Generator) -> AdversarialAutoencoder:
     )
 
 
-# covers: S4-45
+@pytest.mark.covers("S4-45")
 def test_the_aggregate_code_of_an_adversarial_autoencoder_comes_near_the_prior():
     rng = seeded(0)
     e = torch.randn(2, 2000, generator=rng)
@@ -281,7 +281,7 @@ def vaegan(rng: torch.Generator) -> VAEGAN:
     )
 
 
-# covers: S4-45
+@pytest.mark.covers("S4-45")
 def test_each_player_of_a_vae_gan_gets_the_slope_of_its_own_loss():
     model, gamma = vaegan(seeded(1)).double(), 0.3
     x = torch.randn(16, 2, dtype=DOUBLE, generator=seeded(2))
@@ -306,7 +306,7 @@ def test_each_player_of_a_vae_gan_gets_the_slope_of_its_own_loss():
             assert torch.allclose(weight.grad, slope, atol=1e-12)
 
 
-# covers: S4-45
+@pytest.mark.covers("S4-45")
 def test_a_vae_gan_learns_to_draw_the_ring():
     rng = seeded(0)
     ring = Ring()

@@ -22,6 +22,7 @@ from genlab.em import GaussianMixture
 from genlab.gans import dirac_gan, simultaneous, trajectory
 from genlab.interact.flows import stops
 from genlab.models import conditional_gaussian
+from genlab.unified import lemma_gan, on_line
 
 
 def write(folder: Path) -> None:
@@ -230,6 +231,26 @@ def gans() -> Figure:
     return fig
 
 
+def unified() -> Figure:
+    """The generator's loss at eleven places, each the sum of four signed terms."""
+    t = torch.linspace(-14, 14, 1401, dtype=torch.float64)
+    log_p = Normal(0.0, 1.0).log_prob(t)
+    places = torch.linspace(-2.5, 1.5, 11, dtype=t.dtype)
+    pools = [on_line(Normal(b, 1.0).log_prob(t), log_p, t) for b in places]
+    best = pools[-1].log_x[1] - pools[-1].log_x[0]
+    terms = torch.tensor([lemma_gan(now, pools[-1], best) for now in pools])
+    loss, kl, js, drift, evidence = terms.T
+    fig = Figure(figsize=(3.2, 1.5))
+    ax = fig.subplots()
+    stacks = {"model": (kl, 0), "truth": (-evidence, kl), "approx": (-js, 0), "code": (-drift, -js)}
+    for color, (height, bottom) in stacks.items():
+        ax.bar(places, height, 0.3, bottom, color=plot.COLORS[color], alpha=0.8)
+    ax.plot(places, loss, "o-", color=plot.INK, ms=3, lw=0.8)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return fig
+
+
 PICTURES = {
     "course": course,
     "00_models": models,
@@ -241,4 +262,5 @@ PICTURES = {
     "06_flows": flows,
     "07_autoregressive": autoregressive,
     "08_gans": gans,
+    "09_unified": unified,
 }

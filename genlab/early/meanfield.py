@@ -111,12 +111,12 @@ def mean_field(net: SigmoidBeliefNet, x: Tensor, steps: int = 100) -> MeanField:
 
     def loss() -> Tensor:
         with torch.enable_grad():
-            value = -belief_bound(net, x, u.sigmoid(), v.sigmoid()).sum()
+            value = -belief_bound(net, x, _inside(u), v.sigmoid()).sum()
         u.grad, v.grad = torch.autograd.grad(value, (u, v))
         return value.detach()
 
     search.step(loss)
-    mean = u.detach().sigmoid()
+    mean = _inside(u.detach())
     return MeanField(mean, belief_bound(net, x, mean, v.detach().sigmoid()).detach())
 
 
@@ -124,3 +124,8 @@ def _log_moment(layer: nn.Linear, mean: Tensor, t: Tensor) -> Tensor:
     """log E e^(ta) = tb + Σⱼ log(1 + μⱼ (e^(t wⱼ) − 1)) of each unit, ``[batch, units]``."""
     factors = torch.expm1(t[..., None] * layer.weight)
     return t * layer.bias + torch.log1p(mean[:, None] * factors).sum(-1)
+
+
+def _inside(u: Tensor) -> Tensor:
+    """σ(u), never 0 or 1: beyond ±15 nothing is gained, and the logarithms would be infinite."""
+    return u.clamp(-15, 15).sigmoid()

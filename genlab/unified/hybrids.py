@@ -12,13 +12,13 @@ from torch.func import functional_call
 
 from genlab.data.checks import positive
 from genlab.gans import Discriminator, discriminator_loss, generator_loss
-from genlab.models import as_rows, sample_size
+from genlab.models import as_rows, catalogued, sample_size
 from genlab.variational import GaussianEncoder, rsample
 
 __all__ = ["VAEGAN", "AdversarialAutoencoder", "aae_game", "mmd", "vaegan_game"]
 
 
-# @catalogued(chapter="unified", source="Makhzani et al. 2015")
+@catalogued(chapter="unified", source="Makhzani et al. 2015")
 class AdversarialAutoencoder(nn.Module):
     """An encoder, a decoder, and a discriminator of codes: q(z) is driven to N(0, I).
 
@@ -74,7 +74,7 @@ def aae_game(
     return error + generator_loss(_still(model.D, z)) + d
 
 
-# @catalogued(chapter="unified", source="Larsen et al. 2016")
+@catalogued(chapter="unified", source="Larsen et al. 2016")
 class VAEGAN(nn.Module):
     """A VAE whose likelihood is measured by a discriminator's features, and trained against it.
 
