@@ -80,7 +80,7 @@ def test_the_weight_for_a_bound_is_genlabs(js):
     assert js("weightFor", p.tolist(), [0.0] * len(p), 0.5, MOST) == MOST
 
 
-def test_what_the_page_says_of_its_figure():
+def test_what_the_page_says_of_its_figure(root):
     digits = data.digits()
     dark = (torch.cat([digits.train, digits.test]).flatten(1) > 0.5).sum(1)
     assert torch.bincount(dark)[FIRST:].tolist() == COUNTS
@@ -101,6 +101,8 @@ def test_what_the_page_says_of_its_figure():
     assert [round(float(t.kl), 3) for t in (nine, softer, rare)] == [0.912, 0.524, 2.016]
     hard = posterior_regularization(p, f, math.inf)
     assert float(hard.kl) == pytest.approx(-math.log(float((p * f).sum())))
+    page = (root / "book" / "10_knowledge.md").read_text(encoding="utf8")
+    assert f":counts: {' '.join(map(str, COUNTS))}\n:first: {FIRST}\n" in page
 
 
 def test_a_law_that_no_rule_touches_stays(js):

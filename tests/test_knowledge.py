@@ -44,8 +44,8 @@ def slope(function, at: Tensor, h: float = 1e-5) -> Tensor:
 # --- Soft logic -----------------------------------------------------------------------------------
 
 
-# proves: prop-lukasiewicz
-# covers: S4-68
+@pytest.mark.proves("prop-lukasiewicz")
+@pytest.mark.covers("S4-68")
 def test_at_the_corners_the_connectives_are_those_of_logic():
     for a, b in product((False, True), repeat=2):
         x, y = float(a), float(b)
@@ -55,8 +55,8 @@ def test_at_the_corners_the_connectives_are_those_of_logic():
         assert soft_not(x) == float(not a)
 
 
-# proves: prop-lukasiewicz
-# covers: S4-68
+@pytest.mark.proves("prop-lukasiewicz")
+@pytest.mark.covers("S4-68")
 def test_between_them_de_morgan_and_residuation_hold_but_idempotence_does_not():
     grid = torch.linspace(0, 1, 21, dtype=DOUBLE)
     a, b, c = (v.flatten() for v in torch.meshgrid(grid, grid, grid, indexing="ij"))
@@ -69,7 +69,7 @@ def test_between_them_de_morgan_and_residuation_hold_but_idempotence_does_not():
     assert torch.equal(soft_implies(a, b) == 1, a <= b)
 
 
-# covers: S4-68
+@pytest.mark.covers("S4-68")
 def test_rules_are_values_that_compose_and_name_themselves():
     a, b = (Rule(lambda w, i=i: w[:, i], "ab"[i]) for i in range(2))
     world = torch.rand(50, 2, dtype=DOUBLE, generator=seeded())
@@ -97,7 +97,7 @@ def test_what_is_no_degree_of_truth_is_refused_with_the_rule_named():
 # --- Constraints and the objective that rewards them ----------------------------------------------
 
 
-# covers: S4-60
+@pytest.mark.covers("S4-60")
 def test_constraints_weigh_and_add():
     x = some(5, 2)
     first, both = Constraint(lambda x: x[:, 0]), Constraint(lambda x: x.prod(1), 2.0, "product")
@@ -111,8 +111,8 @@ def test_constraints_weigh_and_add():
         Constraint(lambda x: x[:, 0].sqrt())(x)
 
 
-# proves: prop-constraint-gradient
-# covers: S4-63, E97
+@pytest.mark.proves("prop-constraint-gradient")
+@pytest.mark.covers("S4-63", "E97")
 def test_the_gradient_of_an_expected_constraint_is_f_times_the_score(g):
     f, logits = some(6, seed=1), some(6, seed=2)
     p = logits.softmax(0)
@@ -127,8 +127,8 @@ def test_the_gradient_of_an_expected_constraint_is_f_times_the_score(g):
         laws.unbiased(column, float(right))
 
 
-# proves: prop-constraint-gradient
-# covers: S4-63
+@pytest.mark.proves("prop-constraint-gradient")
+@pytest.mark.covers("S4-63")
 def test_the_regularised_objective_has_the_exact_gradient_of_both_terms():
     data, f, logits = some_law(5), some(5, seed=1), some(5, seed=2).requires_grad_()
     loss = regularised_objective(data, logits.softmax(0), f, 0.7)
@@ -137,9 +137,9 @@ def test_the_regularised_objective_has_the_exact_gradient_of_both_terms():
     assert torch.allclose(gradient, p - data - 0.7 * p * (f - p @ f), atol=1e-14)
 
 
-# proves: prop-constraint-baseline
-# covers: S4-64, E97
-# slip: E97
+@pytest.mark.proves("prop-constraint-baseline")
+@pytest.mark.covers("S4-64", "E97")
+@pytest.mark.covers("E97")
 def test_a_baseline_takes_away_the_noise_that_a_constant_makes(g):
     rng = np.random.default_rng(1)
     p, f = torch.tensor(rng.dirichlet(np.ones(6))), torch.tensor(rng.normal(size=6)) + 10
@@ -157,7 +157,7 @@ def test_a_baseline_takes_away_the_noise_that_a_constant_makes(g):
     assert float(score_spread(p, torch.full((6,), 10.0), 10.0)) == 0
 
 
-# covers: S4-63, S4-64
+@pytest.mark.covers("S4-63", "S4-64")
 def test_where_f_has_a_slope_the_draws_are_moved_and_there_is_no_score_term(g):
     def law(phi):
         return torch.distributions.Normal(phi[..., 0], 1.0)
@@ -178,9 +178,9 @@ def test_where_f_has_a_slope_the_draws_are_moved_and_there_is_no_score_term(g):
 # --- Posterior regularisation ---------------------------------------------------------------------
 
 
-# proves: thm-posterior-regularisation
-# covers: S4-65, S4-66, E92, E93
-# slip: E92, E93
+@pytest.mark.proves("thm-posterior-regularisation")
+@pytest.mark.covers("S4-65", "S4-66", "E92", "E93")
+@pytest.mark.covers("E92", "E93")
 def test_the_tilt_is_the_least_of_the_objective_and_its_value_minus_log_z():
     rng = np.random.default_rng(1)
     p, f = torch.tensor(rng.dirichlet(np.ones(6))), torch.tensor(rng.normal(size=6))
@@ -201,8 +201,8 @@ def test_the_tilt_is_the_least_of_the_objective_and_its_value_minus_log_z():
     assert total_variation(same, p) < 1e-15
 
 
-# proves: prop-dual-slope
-# covers: S4-65
+@pytest.mark.proves("prop-dual-slope")
+@pytest.mark.covers("S4-65")
 @pytest.mark.parametrize("weight", [0.0, 0.3, 2.0])
 def test_the_slope_of_log_z_is_the_expectation_and_its_curvature_the_variance(weight):
     p, f = some_law(7, seed=3), some(7, seed=4)
@@ -220,8 +220,8 @@ def test_the_slope_of_log_z_is_the_expectation_and_its_curvature_the_variance(we
     assert float(log_z - weight * expected) == pytest.approx(-float(cost), abs=1e-14)
 
 
-# proves: prop-soft-and-hard
-# covers: S4-67
+@pytest.mark.proves("prop-soft-and-hard")
+@pytest.mark.covers("S4-67")
 def test_without_weight_the_tilt_is_the_model_and_with_all_weight_the_model_where_f_is_best():
     p, f = some_law(6), torch.tensor([0.0, 1.0, 3.0, 3.0, 2.0, 3.0], dtype=DOUBLE)
     assert total_variation(posterior_regularization(p, f, 0.0).q, p) < 1e-15
@@ -243,8 +243,8 @@ def test_without_weight_the_tilt_is_the_model_and_with_all_weight_the_model_wher
     assert posterior_regularization(closed, f, math.inf).q[1] == 1
 
 
-# proves: prop-dual-slope
-# covers: S4-65
+@pytest.mark.proves("prop-dual-slope")
+@pytest.mark.covers("S4-65")
 def test_of_all_laws_that_reach_a_bound_the_tilt_with_its_weight_is_the_nearest():
     p, f = some_law(5, seed=5), some(5, seed=6)
     bound = 0.5 * float(p @ f) + 0.5 * float(f.max())
@@ -292,8 +292,8 @@ def binomial(law: Tensor) -> Tensor:
     return coin.log_prob(torch.arange(m, dtype=DOUBLE)).exp()
 
 
-# proves: thm-pr-em
-# covers: S4-66, S4-76
+@pytest.mark.proves("thm-pr-em")
+@pytest.mark.covers("S4-66", "S4-76")
 @pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0, 5.0])
 @pytest.mark.parametrize("model", [binomial, lambda law: law], ids=["binomial", "all laws"])
 def test_em_never_goes_up_and_ends_where_its_own_step_leaves_it(alpha, model):
@@ -308,9 +308,9 @@ def test_em_never_goes_up_and_ends_where_its_own_step_leaves_it(alpha, model):
         assert torch.allclose(fitted.p, before, atol=1e-12)
 
 
-# proves: prop-pr-m-step
-# covers: S4-66, E94
-# slip: E94
+@pytest.mark.proves("prop-pr-m-step")
+@pytest.mark.covers("S4-66", "E94")
+@pytest.mark.covers("E94")
 def test_the_m_step_weighs_the_teacher_by_alpha():
     rng = np.random.default_rng(1)
     p, f = rng.dirichlet(np.ones(6)), rng.normal(size=6)
@@ -337,8 +337,8 @@ def test_the_m_step_weighs_the_teacher_by_alpha():
     assert slope(printed, theta).tolist() == pytest.approx([0.353949, -1.061120], abs=1e-5)
 
 
-# proves: prop-free-energy-of-the-constraint
-# covers: S4-65
+@pytest.mark.proves("prop-free-energy-of-the-constraint")
+@pytest.mark.covers("S4-65")
 def test_with_the_best_q_the_objective_rewards_log_e_to_the_f_which_is_more_than_f():
     p, f, data = some_law(6), some(6, seed=1), some_law(6, seed=2)
     for weight in (0.01, 0.5, 3.0):
@@ -365,8 +365,8 @@ def test_em_refuses_what_makes_no_objective():
 # --- Beyond finite sets ---------------------------------------------------------------------------
 
 
-# proves: prop-tilted-normal
-# covers: S4-66
+@pytest.mark.proves("prop-tilted-normal")
+@pytest.mark.covers("S4-66")
 def test_a_tilted_normal_law_is_normal_with_added_precision():
     grid = torch.linspace(-12, 12, 4001, dtype=DOUBLE)
     before = torch.distributions.Normal(torch.tensor(0.5, dtype=DOUBLE), 1.3)
@@ -384,7 +384,7 @@ def test_a_tilted_normal_law_is_normal_with_added_precision():
         assert total_variation(tilted, q.log_prob(grid[:, None]).softmax(0)) < 1e-10
 
 
-# proves: prop-tilted-normal
+@pytest.mark.proves("prop-tilted-normal")
 def test_a_linear_constraint_moves_the_mean_and_leaves_the_covariance():
     root = some(3, 3)
     covariance, mean, a = root @ root.T + torch.eye(3), some(3, seed=1), some(3, seed=2)
@@ -399,7 +399,7 @@ def test_a_linear_constraint_moves_the_mean_and_leaves_the_covariance():
         tilted_normal(mean, covariance, a, 50.0, -torch.eye(3, dtype=DOUBLE))
 
 
-# covers: S4-66
+@pytest.mark.covers("S4-66")
 def test_weighted_draws_give_expectations_under_the_tilt_with_their_error(g):
     a, far = torch.tensor([0.8], dtype=DOUBLE), []
     q = tilted_normal(torch.zeros(1, dtype=DOUBLE), torch.eye(1, dtype=DOUBLE), a, 1.0)
@@ -419,9 +419,9 @@ def test_weighted_draws_give_expectations_under_the_tilt_with_their_error(g):
 # --- Rules ----------------------------------------------------------------------------------------
 
 
-# proves: prop-rule-teacher
-# covers: S4-69, E95
-# slip: E95
+@pytest.mark.proves("prop-rule-teacher")
+@pytest.mark.covers("S4-69", "E95")
+@pytest.mark.covers("E95")
 def test_the_teacher_of_rules_is_the_tilt_of_the_students_own_prediction():
     p = torch.tensor([0.7, 0.2, 0.1], dtype=DOUBLE)
     truth = torch.tensor([[0.2], [0.9], [0.5]], dtype=DOUBLE)
@@ -438,8 +438,8 @@ def test_the_teacher_of_rules_is_the_tilt_of_the_students_own_prediction():
     assert printed.tolist() == pytest.approx([0.184, 0.527, 0.289], abs=5e-4)
 
 
-# proves: prop-soft-and-hard
-# covers: S4-67, S4-69
+@pytest.mark.proves("prop-soft-and-hard")
+@pytest.mark.covers("S4-67", "S4-69")
 def test_hard_rules_strike_out_labels_and_large_weights_come_near():
     p, truth = some_law(4), torch.tensor([[0.0, 1], [1, 1], [1, 0.6], [1, 1]], dtype=DOUBLE)
     hard = rule_teacher(p, truth, [math.inf, math.inf])
@@ -469,8 +469,8 @@ def test_rules_that_contradict_each_other_are_named_the_fewest_of_them():
         rule_teacher(p, torch.ones(2, 2), [1.0])
 
 
-# proves: prop-rule-weights
-# covers: S4-73
+@pytest.mark.proves("prop-rule-weights")
+@pytest.mark.covers("S4-73")
 def test_the_slope_in_a_rules_weight_is_what_data_have_of_it_less_what_the_teacher_has():
     p, truth = some_law(30, 4), torch.rand(30, 4, 2, dtype=DOUBLE, generator=seeded(1))
     y = torch.eye(4, dtype=DOUBLE)[torch.randint(4, (30,), generator=seeded(2))]
@@ -481,8 +481,8 @@ def test_the_slope_in_a_rules_weight_is_what_data_have_of_it_less_what_the_teach
     assert torch.allclose(numeric, gradient, atol=1e-9)
 
 
-# proves: prop-rule-weights
-# covers: S4-73
+@pytest.mark.proves("prop-rule-weights")
+@pytest.mark.covers("S4-73")
 def test_the_confidence_of_a_rule_is_learnt_from_labels_and_a_useless_rule_gets_none(g):
     n, true = 4000, torch.tensor([2.0, 0.0], dtype=DOUBLE)
     p = some_law(n, 3)
@@ -504,8 +504,8 @@ def _never_broken(n: int) -> tuple[Tensor, Tensor]:
     return y[..., None], y
 
 
-# proves: thm-learned-constraint
-# covers: S4-74
+@pytest.mark.proves("thm-learned-constraint")
+@pytest.mark.covers("S4-74")
 def test_a_constraint_learnt_from_data_gives_the_nearest_law_with_the_datas_expectations():
     p, data = some_law(8), some_law(8, seed=1)
     features = some(8, 3, seed=2)
@@ -520,8 +520,8 @@ def test_a_constraint_learnt_from_data_gives_the_nearest_law_with_the_datas_expe
 # --- Targets of distillation ----------------------------------------------------------------------
 
 
-# proves: prop-logit-matching
-# covers: S4-70
+@pytest.mark.proves("prop-logit-matching")
+@pytest.mark.covers("S4-70")
 def test_a_hot_student_matches_logits():
     z, v = some(5), some(5, seed=1)
     for temperature in (1.0, 3.0):
@@ -538,9 +538,9 @@ def test_a_hot_student_matches_logits():
     assert float(distillation_loss(v + 3.0, v, 2.0)) == pytest.approx(0, abs=1e-14)
 
 
-# proves: prop-average-of-teachers
-# covers: S4-71, E102
-# slip: E102
+@pytest.mark.proves("prop-average-of-teachers")
+@pytest.mark.covers("S4-71", "E102")
+@pytest.mark.covers("E102")
 def test_a_student_of_several_teachers_learns_their_average_and_none_of_them():
     s = some_law(3, 4)
     arithmetic, geometric = (average_of_teachers(s, k) for k in ("arithmetic", "geometric"))
@@ -557,9 +557,9 @@ def test_a_student_of_several_teachers_learns_their_average_and_none_of_them():
         average_of_teachers(s, "harmonic")
 
 
-# proves: prop-blend
-# covers: S4-72, E96
-# slip: E96
+@pytest.mark.proves("prop-blend")
+@pytest.mark.covers("S4-72", "E96")
+@pytest.mark.covers("E96")
 def test_labels_and_teacher_act_as_one_target():
     y, s = torch.eye(3, dtype=DOUBLE)[0], torch.tensor([0.49007, 0.40013, 0.1098], dtype=DOUBLE)
     target = blend(y, s, 0.4)
@@ -572,7 +572,7 @@ def test_labels_and_teacher_act_as_one_target():
         blend(y, s, 1.2)
 
 
-# covers: S4-72
+@pytest.mark.covers("S4-72")
 def test_the_iteration_ends_where_the_student_is_the_blend_of_labels_and_its_own_teacher(g):
     student, x = nn.Linear(1, 2).double(), torch.ones(4, 1).double()
     y, truth = torch.tensor([0, 1, 0, 0]), torch.tensor([[0.2], [0.8]]).double()
@@ -588,8 +588,8 @@ def test_the_iteration_ends_where_the_student_is_the_blend_of_labels_and_its_own
     assert torch.allclose(p, right, atol=1e-3)
 
 
-# covers: S4-71, E99
-# slip: E99
+@pytest.mark.covers("S4-71", "E99")
+@pytest.mark.covers("E99")
 def test_a_student_learns_from_inputs_without_labels_through_its_teacher(g):
     # Inputs of the second kind have no label; a rule says of them what they are.
     x = torch.eye(2, dtype=DOUBLE).repeat(10, 1)

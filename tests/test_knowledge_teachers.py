@@ -48,8 +48,8 @@ def prior(g) -> Tensor:
     return torch.randn(4, 3, dtype=DOUBLE, generator=g).softmax(1)
 
 
-# proves: thm-soft-value-iteration
-# covers: S4-75
+@pytest.mark.proves("thm-soft-value-iteration")
+@pytest.mark.covers("S4-75")
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 5.0])
 def test_soft_value_iteration_is_the_e_step_over_all_trajectories(chain, prior, temperature):
     horizon, start = 6, 2
@@ -67,8 +67,8 @@ def test_soft_value_iteration_is_the_e_step_over_all_trajectories(chain, prior, 
     assert float(gain) == pytest.approx(float(soft.value[0, start]), abs=1e-10)
 
 
-# proves: thm-soft-value-iteration
-# covers: S4-75
+@pytest.mark.proves("thm-soft-value-iteration")
+@pytest.mark.covers("S4-75")
 def test_cold_it_is_value_iteration_and_hot_it_is_the_prior(chain, prior):
     value = torch.zeros(4, dtype=DOUBLE)
     for _ in range(5):
@@ -81,8 +81,8 @@ def test_cold_it_is_value_iteration_and_hot_it_is_the_prior(chain, prior):
     assert torch.allclose(hot.policy, prior.expand(5, 4, 3), atol=1e-4)
 
 
-# proves: thm-learned-constraint
-# covers: S4-74, S4-75
+@pytest.mark.proves("thm-learned-constraint")
+@pytest.mark.covers("S4-74", "S4-75")
 def test_from_the_trajectories_of_an_expert_the_reward_is_learnt_up_to_what_they_cannot_tell(g):
     # Reward: 1.2 for being in state 2, −0.7 for taking action 1.
     step = torch.tensor([[1, 0], [2, 0], [2, 1]])
@@ -117,7 +117,7 @@ def test_chains_refuse_what_does_not_fit():
 # --- Figures --------------------------------------------------------------------------------------
 
 
-# covers: S4-61
+@pytest.mark.covers("S4-61")
 def test_the_reader_reads_every_limb_of_every_figure_and_is_not_bribed_with_ink():
     poses, images = stick_figures()
     assert len(images.unique(dim=0)) == 81
@@ -142,7 +142,7 @@ def crossed() -> Rule:
     return average(*rules)
 
 
-# covers: S4-61, S4-60
+@pytest.mark.covers("S4-61", "S4-60")
 @pytest.mark.parametrize("model", [limb_product, lambda law: law], ids=["limbs", "all poses"])
 def test_a_generator_with_a_constraint_draws_more_figures_that_keep_it(model):
     _, images = stick_figures()
@@ -158,7 +158,7 @@ def test_a_generator_with_a_constraint_draws_more_figures_that_keep_it(model):
     assert fitted.p @ f <= free @ f + 1e-9
 
 
-# covers: S4-61
+@pytest.mark.covers("S4-61")
 def test_under_a_target_pose_the_generator_comes_to_hold_it():
     poses, images = stick_figures()
     target = (0, 1, 2, 0)
@@ -172,7 +172,7 @@ def test_under_a_target_pose_the_generator_comes_to_hold_it():
     assert expected == pytest.approx(right, abs=1e-12)
 
 
-# covers: S4-61, S4-63
+@pytest.mark.covers("S4-61", "S4-63")
 def test_a_generator_of_pixels_learns_from_the_slope_of_the_reader(g):
     rule, blank = match_pose((0, 1, 2, 0)), torch.full((99,), 0.5, dtype=DOUBLE)
 
@@ -201,7 +201,7 @@ def test_figures_refuse_limbs_and_poses_that_do_not_exist():
 # --- Sentences ------------------------------------------------------------------------------------
 
 
-# covers: S4-62
+@pytest.mark.covers("S4-62")
 def test_the_but_rule_is_the_mean_of_two_implications():
     b = torch.linspace(0, 1, 11, dtype=DOUBLE)
     truth = but_rule(b, torch.ones(11, dtype=torch.bool))
@@ -217,7 +217,7 @@ def test_the_but_rule_is_the_mean_of_two_implications():
         but_rule(b + 1, torch.ones(11, dtype=torch.bool))
 
 
-# covers: S4-62
+@pytest.mark.covers("S4-62")
 def test_the_grammar_knows_its_own_posterior(g):
     reviewer = Reviewer(words=(2, 3))
     reviews = reviewer.sample(6000, generator=g)
@@ -240,7 +240,7 @@ def test_the_grammar_knows_its_own_posterior(g):
     assert float(seen) == pytest.approx(joint[1] / (joint[0] + joint[1]), abs=1e-12)
 
 
-# covers: S4-62
+@pytest.mark.covers("S4-62")
 def test_asked_with_the_rule_a_reader_gains_on_but_and_changes_nothing_else():
     reviewer, gains = Reviewer(), []
     for seed in range(2):
@@ -258,7 +258,7 @@ def test_asked_with_the_rule_a_reader_gains_on_but_and_changes_nothing_else():
     assert min(gains) > 0.05
 
 
-# covers: S4-59
+@pytest.mark.covers("S4-59")
 def test_what_a_rule_says_at_once_four_times_the_labels_do_not_teach(g):
     reviewer = Reviewer()
     few, more, test = (reviewer.sample(n, generator=g) for n in (250, 1000, 1000))

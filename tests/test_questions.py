@@ -29,6 +29,15 @@ from genlab.gans import (
     trajectory,
     zero_sum_field,
 )
+from genlab.knowledge import (
+    Chain,
+    average_of_teachers,
+    posterior_regularization,
+    soft_and,
+    soft_implies,
+    soft_not,
+    soft_value_iteration,
+)
 from genlab.unified import lemma_vae, missed_mode, on_finite
 from genlab.variational import HelmholtzMachine, mean_field
 
@@ -257,6 +266,8 @@ def test_the_numbers_of_the_questions_are_right():
     table = FullTable().fit(torch.randint(0, 2, (50, 10), generator=torch.Generator()))
     turn = partial(simultaneous, zero_sum_field(lambda d, g: d * g), rate=0.1)
     swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    teachers = average_of_teachers([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7]])
+    coin = soft_value_iteration(Chain([[0, 0]], [[0.0, 1.0]]), 1)
     eighth = torch.full((8,), 0.125, dtype=torch.float64)
     flat = torch.zeros(8, 2, dtype=torch.float64)  # q(z | x, 1) is the prior
     machine = HelmholtzMachine(eighth[:2] * 4, flat.T, flat)
@@ -289,6 +300,12 @@ def test_the_numbers_of_the_questions_are_right():
         "unified-refund": missed_mode(0.25).effective,
         "unified-constant": float(octal.constant),
         "unified-weight": float(torch.tensor([1.0, 3.0]).log().softmax(0)[1]),
+        "knowledge-cost": float(posterior_regularization([0.8, 0.2], [0, 1], math.log(4)).kl),
+        "knowledge-lukasiewicz": float(soft_implies(soft_and(0.9, 0.6), soft_not(0.9))),
+        "knowledge-hard": float(posterior_regularization([0.95, 0.05], [0, 1], math.inf).kl),
+        "knowledge-dual": 2 * 2 - 3,
+        "knowledge-teachers": float(teachers[0]),
+        "knowledge-soft-value": float(coin.value[0, 0]),
         "early-refused": float(metropolis_kernel(torch.tensor([1.0, 3.0]), swap)[1, 1]),
         "early-worth": 10_000 * (1 - 0.98) / (1 + 0.98),
         "early-second-cause": explaining_away(0.2, 0.5, 0.0).given_effect_and_other,

@@ -35,6 +35,7 @@ ROWS = {
     "autoregressive": (20, 5),
     "gans": (31, 12),
     "unified": (14, 8),
+    "knowledge": (17, 8),
 }
 
 

@@ -21,6 +21,7 @@ from genlab.early import RBM, persistent_ascent
 from genlab.em import GaussianMixture
 from genlab.gans import dirac_gan, simultaneous, trajectory
 from genlab.interact.flows import stops
+from genlab.knowledge import stick_figures
 from genlab.models import conditional_gaussian
 from genlab.unified import lemma_gan, on_line
 
@@ -251,6 +252,21 @@ def unified() -> Figure:
     return fig
 
 
+def knowledge() -> Figure:
+    """Figures that lift an arm without the leg of the other side, and figures that lift both."""
+    poses, images = stick_figures()
+    free = [(0, 1, 0, 2), (1, 0, 2, 1), (0, 2, 1, 2)]
+    ruled = [(0, 1, 2, 0), (2, 0, 0, 1), (0, 0, 0, 0)]
+    names = ["data"] * 3 + ["model"] * 3
+    fig = Figure(figsize=(3.2, 1.5))
+    for ax, pose, name in zip(fig.subplots(1, 6), free + ruled, names, strict=True):
+        figure = images[(poses == torch.tensor(pose)).all(1)][0]
+        ax.imshow(figure, cmap=_fade(name), vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    return fig
+
+
 PICTURES = {
     "course": course,
     "00_models": models,
@@ -263,4 +279,5 @@ PICTURES = {
     "07_autoregressive": autoregressive,
     "08_gans": gans,
     "09_unified": unified,
+    "10_knowledge": knowledge,
 }
