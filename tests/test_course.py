@@ -779,7 +779,7 @@ def test_where_npm_fails_its_reason_is_said(with_lock, monkeypatch):
     assert not (with_lock / "book" / "_static").exists()
 
 
-def test_files_are_fetched_once_for_each_lock(with_lock, monkeypatch):
+def test_files_are_fetched_once_for_each_lock_and_list_of_parts(with_lock, monkeypatch):
     make = []
     for package, folder, parts, _ in assets.PARTS:
         make += [f"mkdir -p node_modules/{package}/{folder}"]
@@ -801,6 +801,11 @@ def test_files_are_fetched_once_for_each_lock(with_lock, monkeypatch):
     assert assets.vendor(with_lock) == ""
     assert calls.read_text().count("ci ") == 2
     assert not (target / "left-over.js").exists()
+    package, folder, parts, name = assets.PARTS[0]
+    fewer = ((package, folder, parts[:1], name), *assets.PARTS[1:])
+    monkeypatch.setattr(assets, "PARTS", fewer)
+    assert assets.vendor(with_lock) == ""
+    assert {file.name for file in (target / name).iterdir()} == {parts[0], "LICENSE"}
 
 
 # --- From end to end ---------------------------------------------------------------------------

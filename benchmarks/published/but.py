@@ -187,20 +187,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of data sets; default: GENLAB_DATA")
     parser.add_argument("words", nargs="*", help="only sets whose name holds one of these")
     options = parser.parse_args()
+    done = {what: m["setting"] for what, m in kept().items()}
     plan = {
         name: found
         for name, found in SETS.items()
         if not options.words or any(word in name for word in options.words)
+        if done.get(f"A but B, {name}") != setting(name)
     }
     minutes = sum(found[-1] for found in plan.values())
-    print(f"About {minutes} minutes on one idle core of a CPU.", flush=True)
+    print(
+        f"{', '.join(plan) or 'Nothing to run'}: about {minutes} minutes on an idle core.",
+        flush=True,
+    )
     record.one_thread()
     environment = record.environment("genlab", "torch", "numpy")
     torch.optim.Adam([torch.zeros(1)])  # the first optimizer spends 4 s on imports
     for name, (splits, how, _, minutes) in plan.items():
-        before = kept().get(f"A but B, {name}")
-        if before and before["setting"] == setting(name):
-            continue
         print(f"{name}: about {60 * minutes} seconds.", flush=True)
         measurement = measured(name, splits, how, options.data)
         done = kept() | {measurement["what"]: measurement}

@@ -37,9 +37,9 @@ def vendor(root: Path, run: Callable = subprocess.run) -> str:
         the text is set in the reader's own serif. Nothing fails.
     """
     book, target = root / "book", root / "book" / "_static" / "vendor"
-    lock = (book / "package-lock.json").read_bytes()
-    stamp = target / "package-lock.json"
-    if stamp.is_file() and stamp.read_bytes() == lock:
+    wanted = (book / "package-lock.json").read_bytes() + repr(PARTS).encode()
+    stamp = target / "stamp"  # what was taken, and from which packages
+    if stamp.is_file() and stamp.read_bytes() == wanted:
         return ""
     npm = shutil.which("npm")
     lost = (
@@ -60,5 +60,5 @@ def vendor(root: Path, run: Callable = subprocess.run) -> str:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, copy) if source.is_dir() else shutil.copy2(source, copy)
         shutil.copy2(installed / "LICENSE", target / name / "LICENSE")
-    stamp.write_bytes(lock)
+    stamp.write_bytes(wanted)
     return ""
