@@ -21,15 +21,17 @@
 #
 # The chapter: [The unified view](../book/09_unified.md). Work in float64 throughout, and in nats.
 #
-# In 9.1 to 9.3 $x$ has $m$ values. A label $y$ says where $x$ came from: $y = 0$ from the
-# generator, $y = 1$ from the data. Three tensors hold a game:
+# In 9.1 to 9.3 the sample takes `m` values. A label says where it came from: 0 from the
+# generator, 1 from the data. Three tensors hold a game:
 #
-# - `laws`, `[2, m]`: row $y$ is the table $p_\theta(x \mid y)$, the generator's first;
-# - `prior`, `[2]`: $p(y)$, in the same order, not always ½;
-# - `a`, `[m]`: the logits of any discriminator, $q_\phi(1 \mid x) = D(x) = \sigma(a(x))$.
+# - `laws`, `[2, m]`: a row for each label, the law of the sample given it;
+# - `prior`, `[2]`: the law of the label, not always ½ and ½;
+# - `a`, `[m]`: the logits of any discriminator, which says "real" with `a.sigmoid()`.
 #
-# $p_\theta(x) = \sum_y p(y)\, p_\theta(x \mid y)$ is the law of all $x$ together, the *pool*, and
-# $q^r(y \mid x) = q(1 - y \mid x)$ is the discriminator with its labels exchanged.
+# And two more laws are made of them:
+#
+# - $p_\theta(x) = \sum_y p(y)\,p_\theta(x \mid y)$, the *pool*;
+# - $q^r(y \mid x) = q_\phi(1 - y \mid x)$, the labels exchanged.
 
 # %%
 import math

@@ -152,7 +152,7 @@ def test_a_figure_in_the_notebook_holds_its_start():
         ([0, 0], {}, "one of them positive"),
         ([1, -1], {}, "counts >= 0"),
         ([1, 2], {"threshold": 3}, "Expected a threshold between 0 and 2, got 3"),
-        ([1, 2], {"softness": -1}, "Expected a softness between 0 and 12, got -1"),
+        ([1, 2], {"softness": -1}, "Expected a softness between 0 and 8, got -1"),
         ([1, 2], {"weight": 7}, "Expected a weight λ between 0 and 6, got 7"),
         ([1, 2], {"weight": math.nan}, "Expected a weight λ between 0 and 6, got nan"),
     ],

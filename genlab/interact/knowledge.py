@@ -22,7 +22,7 @@ def explore_knowledge(
         counts: how often each of the numbers first, first + 1, … was seen, 2 to 40 of them.
         first: the number that ``counts[0]`` belongs to.
         threshold: from first to one more than the last number.
-        softness: 0 to 12.
+        softness: 0 to 8.
         weight: λ, 0 to 6, to start from.
 
     Returns:
@@ -41,8 +41,8 @@ def explore_knowledge(
     last = first + len(seen)
     if not first <= threshold <= last:
         raise ValueError(f"Expected a threshold between {first} and {last}, got {threshold}.")
-    if not 0 <= softness <= 12:
-        raise ValueError(f"Expected a softness between 0 and 12, got {softness}.")
+    if not 0 <= softness <= 8:
+        raise ValueError(f"Expected a softness between 0 and 8, got {softness}.")
     if not 0 <= weight <= 6:
         raise ValueError(f"Expected a weight λ between 0 and 6, got {weight}.")
     given = {"first": first, "threshold": threshold, "softness": softness, "weight": weight}

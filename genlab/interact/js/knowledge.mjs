@@ -44,7 +44,7 @@ class Knowledge extends Explorable {
     this.row("sliders");
     this.slider("weight λ:", 0, MOST, s => s.weight, weight => ({ weight }));
     this.slider("at least:", this.low, this.last + 1, s => s.threshold, threshold => ({ threshold }), { step: 1 });
-    this.slider("softness:", 0, 12, s => s.softness, softness => ({ softness }), { step: 1 });
+    this.slider("softness:", 0, 8, s => s.softness, softness => ({ softness }), { step: 1 });
     this.buttons();
   }
   drag(knob, x) {
@@ -56,7 +56,7 @@ class Knowledge extends Explorable {
     const { state, p, px, unit } = this, [left, right] = this.boxes;
     state.weight = clamp(state.weight, 0, MOST);                                  // a link may hold anything
     state.threshold = clamp(Math.round(state.threshold), this.low, this.last + 1);
-    state.softness = clamp(Math.round(state.softness), 0, 12);
+    state.softness = clamp(Math.round(state.softness), 0, 8);
     const f = this.f(state), now = tilt(p, f, state.weight), { q, logZ, expected, kl } = now;
     const tall = Math.max(2 * Math.max(...p), ...q), py = v => 190 - v / tall * 150;
     const bars = law => law.map((v, i) => `M${px(this.x[i] - 0.42)} 190V${py(v)}h${0.84 * unit}V190`).join("");
