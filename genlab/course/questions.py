@@ -153,5 +153,8 @@ class Syntax(Directive):
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    # docutils reads it from the class.
-    option_spec = {"name": _name, "answer": _number, "tolerance": _number}  # noqa: RUF012
+    option_spec = {  # noqa: RUF012 (docutils reads it from the class)
+        "name": _name,
+        "answer": _number,
+        "tolerance": _number,
+    }
