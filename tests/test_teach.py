@@ -234,6 +234,20 @@ def test_nbgrader_makes_an_assignment_from_the_instructors_archive(taught):
 
 
 @needs_chromium_and_npm
+def test_two_notebooks_are_graded_as_the_page_says(taught):
+    grades = taught / "dist" / "grades"
+    found = [json.loads(file.read_text()) for file in sorted(grades.rglob("results/**/*.json"))]
+    assert {one["student"]: (one["points"], one["of"]) for one in found} == {
+        "ada": (0, 5),
+        "ben": (5, 5),
+    }
+    assert {e["reason"] for e in found[0]["exercises"]} == {"not attempted"}
+    pages = {file.parent.parent.name for file in grades.rglob("*.html")}
+    assert pages == {"feedback", "dist"}
+    assert all((grades / name).is_file() for name in ("canvas.csv", "moodle.csv", "summary.html"))
+
+
+@needs_chromium_and_npm
 def test_whoever_has_the_commit_makes_the_same_bytes_elsewhere(taught, tmp_path):
     """The last block, in another place, with another hour, language, umask and ends of lines."""
     elsewhere = tmp_path / "another place"
@@ -255,7 +269,10 @@ def test_few_commands_of_the_page_are_left_to_the_reader():
     alone = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
     commands = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
     assert {kind for kind, _ in BLOCKS} == {"sh", "console", "toml"}
-    assert all(re.match(r"\$ (git .*(clone|push|remote)|cd |python3 -m http)", a) for a in alone)
+    assert all(
+        re.match(r"\$ (git .*(clone|push|remote)|cd |python3 -m http|genlab grade .*--dask)", a)
+        for a in alone
+    )
     assert len(commands) >= 4 * len(alone)
 
 

@@ -42,10 +42,26 @@ def _release(args: argparse.Namespace) -> int:
     return 0
 
 
+def _grade(args: argparse.Namespace) -> int:
+    from genlab.course.grade.confine import Limits
+    from genlab.course.grade.run import run
+
+    limits = Limits(args.seconds, args.megabytes)
+    run(args.submissions, args.release, args.out, jobs=args.jobs, dask=args.dask, limits=limits)
+    return 0
+
+
 def _doctor(args: argparse.Namespace) -> int:
     from genlab.course.doctor import examine
 
     return 0 if examine() else 1
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text}")
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,6 +113,33 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("dist"), help="the folder of the releases (default: dist)"
     )
     release.set_defaults(run=_release)
+
+    grade = commands.add_parser(
+        "grade",
+        help="grade a folder of notebooks that students handed in",
+        description="Grade the notebooks below SUBMISSIONS by the instructors' archive of a "
+        "release. A student's functions run in a sandbox, the checks in the grader's process. "
+        "OUT gets a JSON result and a feedback page a submission, tables for Canvas and Moodle, "
+        "and a summary. Run it again after an interruption: what is graded stays.",
+    )
+    grade.add_argument("submissions", type=Path, metavar="SUBMISSIONS")
+    grade.add_argument(
+        "--release", type=Path, required=True, help="the folder of the release, as dist/2027.1"
+    )
+    grade.add_argument(
+        "--out", type=Path, default=Path("grades"), help="where to write (default: grades)"
+    )
+    grade.add_argument("--jobs", type=_count, default=1, help="submissions at once (default: 1)")
+    grade.add_argument(
+        "--dask", metavar="ADDRESS", help="grade on a dask cluster, as tcp://scheduler:8786"
+    )
+    grade.add_argument(
+        "--seconds", type=float, default=120, help="for the check of an exercise (default: 120)"
+    )
+    grade.add_argument(
+        "--megabytes", type=_count, default=2048, help="of memory for a student (default: 2048)"
+    )
+    grade.set_defaults(run=_grade)
 
     doctor = commands.add_parser(
         "doctor",

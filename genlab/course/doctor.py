@@ -48,7 +48,7 @@ def _direct() -> list[Requirement]:
     for text in requires("genlab") or []:
         requirement = Requirement(text)
         marker = requirement.marker
-        extras = ("", "metrics", "book", "test", "dev")
+        extras = ("", "metrics", "dask", "book", "test", "dev")
         if requirement.name != "genlab" and (
             marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
         ):

@@ -2,7 +2,6 @@
 
 import builtins
 import re
-import symtable
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +9,7 @@ from itertools import pairwise
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+from genlab.course.names import names
 from genlab.course.notebooks import WRONG
 from genlab.course.root import CourseError
 
@@ -100,17 +100,7 @@ def _exercise(cells: list[NotebookNode], name: str) -> Exercise:
 
 
 def _names(cell: NotebookNode) -> tuple[set[str], set[str]]:
-    """Global names that a cell defines, and those that it uses; a wrong answer counts for none."""
-    defined, used = set(), set()
-    if cell.cell_type == "code" and WRONG not in cell.metadata.get("tags", []):
-        source = TransformerManager().transform_cell(cell.source)  # Python also where magic was
-        tables = [symtable.symtable(source, "cell", "exec")]
-        for table in tables:  # which grows
-            tables += table.get_children()
-            for symbol in table.get_symbols():
-                if table is tables[0] or symbol.is_global():
-                    if symbol.is_assigned() or symbol.is_imported():
-                        defined.add(symbol.get_name())
-                    if symbol.is_referenced():
-                        used.add(symbol.get_name())
-    return defined, used
+    """Those of a cell; a wrong answer counts for none."""
+    if cell.cell_type != "code" or WRONG in cell.metadata.get("tags", []):
+        return set(), set()
+    return names(TransformerManager().transform_cell(cell.source))  # Python also where magic was

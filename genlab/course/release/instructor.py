@@ -55,8 +55,9 @@ nbgrader autograde {first}
 nbgrader export
 ```
 
-nbgrader runs the code of students as you, on your machine. Do it in a container, or as a user who \
-owns nothing.
+To grade, `genlab grade SUBMISSIONS --release FOLDER` is the safer way, where FOLDER holds this \
+archive; "Teach this course" says how. nbgrader runs the code of students as you, on your \
+machine. Do it in a container, or as a user who owns nothing.
 """
 
 _QUIZZES = """\

@@ -1,0 +1,146 @@
+"""What came of each submission: one JSON file, and tables for Moodle and Canvas.
+
+A result carries the fingerprint of all that it depends on. A run that finds a result with the right
+one does not grade again, and a file is there whole or not at all.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import genlab
+from genlab.course.grade.confine import Limits
+from genlab.course.grade.key import Key
+from genlab.course.grade.submissions import Submission
+
+SCHEMA = 1
+
+
+def fingerprint(submission: Submission, key: Key | None, limits: Limits) -> str:
+    """Changes with the notebook, the key, the limits and the version of genlab."""
+    about = [SCHEMA, genlab.__version__, asdict(limits), key and key.fingerprint()]
+    about += [submission.student, submission.id, submission.file, submission.problem]
+    digest = hashlib.sha256(json.dumps(about).encode())
+    digest.update(submission.data)
+    return digest.hexdigest()
+
+
+def result(submission: Submission, key: Key | None, mark: str, outcome: dict) -> dict:
+    """The row of a submission. ``outcome``: exercises, reason and sandbox, as the referee says."""
+    exercises = outcome["exercises"] or [
+        {
+            "number": task.number,
+            "title": task.title,
+            "points": 0.0,
+            "of": task.points,
+            "reason": outcome["reason"],
+            "seconds": 0.0,
+            "answer": "",
+        }
+        for task in (key.tasks if key else ())
+    ]
+    return {
+        "schema": SCHEMA,
+        "student": submission.student,
+        "id": submission.id,
+        "file": submission.file,
+        "chapter": submission.chapter,
+        "points": sum(e["points"] for e in exercises),
+        "of": key.points if key else 0,
+        "reason": outcome["reason"],
+        "exercises": exercises,
+        "sandbox": outcome["sandbox"],
+        "fingerprint": mark,
+    }
+
+
+def place(out: Path, submission: Submission) -> Path:
+    """Where its result lies: a name that every file system takes, and that is nobody else's."""
+    plain = unicodedata.normalize("NFKD", submission.student).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40] or "student"
+    digest = hashlib.sha256(submission.file.encode()).hexdigest()[:10]
+    return out / "results" / (submission.chapter or "unknown") / f"{slug}-{digest}.json"
+
+
+def stored(path: Path, mark: str) -> dict | None:
+    """The result that is there already, if it is of the same submission and key."""
+    try:
+        old = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return None
+    return old if isinstance(old, dict) and old.get("fingerprint") == mark else None
+
+
+def write(path: Path, text: str) -> None:
+    """A file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, encoding="utf8", newline="")
+    os.replace(new, path)
+
+
+def dumps(value: object) -> str:
+    """JSON as it is stored."""
+    return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def counted(results: Iterable[dict]) -> dict[tuple[str, str, str], dict]:
+    """The result that counts for each student and chapter: the one with most points."""
+    best: dict[tuple[str, str, str], dict] = {}
+    for one in results:
+        who = one["student"], one["id"], one["chapter"]
+        if one["chapter"] and (who not in best or one["points"] > best[who]["points"]):
+            best[who] = one
+    return best
+
+
+def canvas(results: Iterable[dict], keys: Mapping[str, Key]) -> list[list]:
+    """The rows that Canvas imports into its gradebook: a column for each chapter."""
+    best = counted(results)
+    students = sorted({who[:2] for who in best})
+    chapters = [name for name in keys if any(who[2] == name for who in best)]
+    head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", *chapters]
+    possible = ["    Points Possible", *[""] * 4, *(f"{keys[name].points:g}" for name in chapters)]
+    return [
+        head,
+        possible,
+        *(
+            [_plain(name), number, "", "", ""]
+            + [f"{b['points']:g}" if (b := best.get((name, number, c))) else "" for c in chapters]
+            for name, number in students
+        ),
+    ]
+
+
+def moodle(results: Iterable[dict]) -> list[list]:
+    """Rows as in Moodle's grading worksheet, with the chapter in front."""
+    rows: list[list] = [
+        ["Chapter", "Identifier", "Full name", "Grade", "Maximum grade", "Feedback comments"]
+    ]
+    for (name, number, chapter), one in sorted(counted(results).items()):
+        said = [f"{e['number']}: {e['reason']}" for e in one["exercises"] if e["reason"]]
+        identifier = f"Participant {number}" if number else ""
+        comments = _plain("\n".join(said))
+        rows.append(
+            [chapter, identifier, _plain(name), f"{one['points']:g}", f"{one['of']:g}", comments]
+        )
+    return rows
+
+
+def table(rows: Iterable[list]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
