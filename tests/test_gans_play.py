@@ -23,6 +23,7 @@ from genlab.em import kmeans
 from genlab.flows import StandardNormal, UnitCube
 from genlab.gans.dcgan import dcgan_discriminator, dcgan_generator
 from genlab.gans.features import classifier, features
+from genlab.gans.fourier import FourierFeatures
 from genlab.gans.losses import critic_loss, discriminator_loss, generator_loss
 from genlab.gans.measures import Coverage, coverage, frechet_distance, parzen, precision_recall
 from genlab.gans.networks import (
@@ -750,6 +751,40 @@ def test_the_coins_are_fair_signs_beside_the_normal_noise(g):
     assert noise.double().sample(2, generator=g).dtype == torch.float64
     with pytest.raises(ValueError, match="coins as an integer >= 1"):
         NormalAndCoins(2, 0)
+
+
+@pytest.mark.proves("prop-waves")
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_waves_stretch_a_small_step_most(alpha, g):
+    look = FourierFeatures(octaves=3).double()
+    look.alpha.fill_(alpha)
+    x, y = 2 * torch.rand(2, 200, 2, generator=g, dtype=torch.float64) - 1
+
+    def stretched(x: Tensor, y: Tensor) -> Tensor:
+        return (look(x) - look(y)).norm(dim=1) / (x - y).norm(dim=1)
+
+    waves = sum(torch.sin(2**j * math.pi * (x - y) / 2) ** 2 for j in range(3)).sum(1)
+    expected = (1 + 4 * alpha**2 * waves / (x - y).square().sum(1)).sqrt()
+    assert torch.allclose(stretched(x, y), expected)
+    most = math.sqrt(1 + 21 * (alpha * math.pi) ** 2)
+    assert (stretched(x, y) <= most + 1e-12).all()
+    assert torch.allclose(stretched(x, x + 1e-5 * (y - x)), torch.tensor(most).double(), rtol=1e-6)
+
+
+def test_where_waves_are_asked_for_they_come_in_the_middle_of_the_game():
+    seen = []
+
+    class Watched(Recipe):
+        def judge(self, generator):
+            D = super().judge(generator)
+            D.register_forward_pre_hook(lambda *_: seen.append(D.net[0].alpha.item()))
+            return D
+
+    Watched(steps=10, octaves=2, width=4).train(GRID, generator=seeded(0))
+    calls = len(seen) // 10
+    assert seen[::calls] == [0.0] * 4 + [0.5] + [1.0] * 5
+    with pytest.raises(ValueError, match="octaves as an integer >= 1, got 0"):
+        FourierFeatures(0)
 
 
 @pytest.mark.covers("S0-66")

@@ -32,6 +32,7 @@ from genlab.gans import (
     RING,
     VANILLA,
     Discriminator,
+    FourierFeatures,
     MinibatchDiscrimination,
     Packed,
     Recipe,
@@ -107,6 +108,21 @@ class PackedD(Recipe):
         return Packed(MLP(2 * self.m, 1, hidden, activation=LEAKY, generator=generator), self.m)
 
 
+class Seen(FourierFeatures):
+    """Waves that are there from the first step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.alpha.fill_(1.0)
+        return super().forward(x)
+
+
+class EarlyWaves(Recipe):
+    def judge(self, generator: Generator) -> Discriminator:
+        D = super().judge(generator)
+        D.net[0] = Seen(self.octaves)
+        return D
+
+
 class Maxout(nn.Module):
     """The largest of five affine maps, unit by unit."""
 
@@ -161,6 +177,7 @@ def tricks(law: str) -> dict[str, Recipe]:
         "no momentum": replace(plain, betas=best.betas),
         "coins": replace(plain, coins=best.coins),
         "saturating loss": replace(plain, more={"loss": saturating}),
+        **({"waves": replace(plain, octaves=best.octaves)} if best.octaves else {}),
         **({"data not scaled": replace(plain, scaled=False)} if law == "grid" else {}),
     }
 
@@ -170,6 +187,8 @@ def without(law: str) -> dict[str, Recipe]:
     best = BEST[law]
     return {
         "no coins": replace(best, coins=0),
+        **({"no waves": replace(best, octaves=0)} if best.octaves else {}),
+        **({"waves from the start": EarlyWaves(**vars(best))} if best.octaves else {}),
         "no R1": replace(best, gammas=(0.0, 0.0)),
         "momentum 0.5": replace(best, betas=(0.5, best.betas[1])),
         "constant rates": replace(best, rates=2 * best.rates[:1]),
@@ -204,6 +223,7 @@ def setting(name: str, recipe: Recipe, seeds: range) -> dict:
         "batch": recipe.batch_size,
         "hidden": nets,
         "coins": recipe.coins,
+        **({"octaves": recipe.octaves} if recipe.octaves else {}),
         "rate": fall(recipe.rates),
         "γ of R1": fall(recipe.gammas),
         "betas": "{:g}, {:g}".format(*recipe.betas),

@@ -15,6 +15,7 @@ from genlab.gans.dynamics import (
 )
 from genlab.gans.equalised import MinibatchDeviation, PixelNorm, equalised
 from genlab.gans.features import classifier, features
+from genlab.gans.fourier import FourierFeatures
 from genlab.gans.games import (
     Equilibrium,
     FictitiousPlay,
@@ -86,6 +87,7 @@ __all__ = [
     "Discriminator",
     "Equilibrium",
     "FictitiousPlay",
+    "FourierFeatures",
     "Generator",
     "GrowingDiscriminator",
     "GrowingGenerator",

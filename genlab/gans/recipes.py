@@ -2,8 +2,9 @@
 
 What the best ones have: noise in pieces (coins), since between two modes a continuous generator
 leaves a bridge; Adam without momentum and the average of G's weights, as both players keep moving;
-R1, strong at first, and falling rates, which the ring turned out not to need. What each is worth is
-measured by ``benchmarks/published/gans.py``.
+R1, strong at first, and falling rates, which the ring turned out not to need; for the grid, whose
+modes are narrow, waves beside the coordinates that D sees. What each is worth is measured by
+``benchmarks/published/gans.py``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from genlab.data import Grid, Ring
 from genlab.flows import StandardNormal
+from genlab.gans.fourier import FourierFeatures
 from genlab.gans.measures import Coverage, coverage
 from genlab.gans.networks import Discriminator, Generator
 from genlab.gans.noise import NormalAndCoins
@@ -29,18 +31,21 @@ __all__ = ["BEST_GRID", "BEST_RING", "GRID", "RING", "VANILLA", "Recipe", "outco
 RING = Ring(modes=8, radius=1.0, scale=0.01)
 GRID = Grid(side=5, spacing=2.0, scale=0.05)
 EXAMPLES, DRAWS, STAGES = 100_000, 2_500, 10
+_WAVES = 4 * [0.0] + [0.5] + 5 * [1.0]  # α of the Fourier features, by stage
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A game in the plane; ``dataclasses.replace(recipe, coins=0)`` changes one part of it.
 
-    In ten stages of equal length the rates go down by one factor; so does γ. Other nets are those
-    of a class that inherits :meth:`net` or :meth:`judge` and changes it.
+    In ten stages of equal length the rates go down by one factor; so does γ. Waves come in the
+    middle: none in four stages, half as strong in one, whole in five. Other nets are those of a
+    class that inherits :meth:`net` or :meth:`judge` and changes it.
 
     Attributes:
         steps: of G, a multiple of ten.
         coins: k signs beside the normal noise in two dimensions; 0 for none.
+        octaves: of sines and cosines beside the coordinates that D sees; 0 for none.
         width: of the two hidden layers of each net; ReLU in G, leaky ReLU in D.
         rates: learning rate of the first stage and of the last.
         gammas: weight of R1 in the first stage and in the last; 0 for none.
@@ -53,6 +58,7 @@ class Recipe:
 
     steps: int = 20_000
     coins: int = 0
+    octaves: int = 0
     width: int = 64
     rates: tuple[float, float] = (1e-3, 1e-3)
     gammas: tuple[float, float] = (0.0, 0.0)
@@ -68,8 +74,11 @@ class Recipe:
 
     def judge(self, generator: torch.Generator | None) -> Discriminator:
         """D, for points of the plane."""
-        leaky = partial(nn.LeakyReLU, 0.2)
-        return Discriminator(MLP(2, 1, 2 * (self.width,), activation=leaky, generator=generator))
+        layers, leaky = 2 * (self.width,), partial(nn.LeakyReLU, 0.2)
+        net = MLP(2 + 4 * self.octaves, 1, layers, activation=leaky, generator=generator)
+        return Discriminator(
+            nn.Sequential(FourierFeatures(self.octaves), net) if self.octaves else net
+        )
 
     def train(self, law: Ring | Grid, *, generator: torch.Generator | None = None) -> Generator:
         """A generator after a game on 100,000 points of the law.
@@ -90,7 +99,10 @@ class Recipe:
         average = AveragedModel(G, multi_avg_fn=get_ema_multi_avg_fn(self.keep))
         radius = float(law.centres.abs().max()) if self.scaled else 1.0
         x = law.sample(EXAMPLES, generator=generator) / radius
-        for lr, gamma in zip(_falling(*self.rates), _falling(*self.gammas), strict=True):
+        stages = zip(_falling(*self.rates), _falling(*self.gammas), _WAVES, strict=True)
+        for lr, gamma, alpha in stages:
+            if self.octaves:
+                D.net[0].alpha.fill_(alpha)
             play(
                 G,
                 D,
@@ -112,7 +124,14 @@ _STILL = {"betas": (0.0, 0.99), "keep": 0.998}
 VANILLA = Recipe()
 BEST_RING = Recipe(5_000, coins=4, rates=(3e-3, 1e-4), gammas=(0.1, 0.01), **_STILL)
 BEST_GRID = Recipe(
-    8_000, coins=8, width=128, rates=(3e-3, 1e-4), gammas=(0.01, 0.001), batch_size=256, **_STILL
+    8_000,
+    coins=8,
+    octaves=3,
+    width=128,
+    rates=(3e-3, 1e-4),
+    gammas=(0.01, 0.001),
+    batch_size=256,
+    **_STILL,
 )
 
 
