@@ -113,13 +113,13 @@ def test_a_hidden_test_that_fails_is_told_in_words(graded):
 
 
 def test_the_tables_are_what_moodle_and_canvas_take(graded):
-    with (graded / "grades" / "canvas.csv").open(newline="", encoding="utf8") as file:
+    with (graded / "grades" / "canvas.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "01_density"]
     assert rows[1][0].strip() == "Points Possible"
     assert ["hopper", "12", "", "", "", "5"] in rows
     assert any(row[0] == "'=cmd()" for row in rows)
-    with (graded / "grades" / "moodle.csv").open(newline="", encoding="utf8") as file:
+    with (graded / "grades" / "moodle.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     grace = next(row for row in rows if row["Full name"] == "Grace Hopper")
     assert (grace["Identifier"], grace["Grade"]) == ("Participant 4711", "0")
@@ -131,8 +131,7 @@ def test_the_summary_shows_who_was_not_graded_and_each_exercise(graded):
     text = soup.get_text(" ", strip=True)
     assert "there is no notebook in it" in text
     assert "1.1 Twice" in text
-    assert all(image["alt"] for image in soup.find_all("img"))
-    assert len(soup.find_all("img")) == 2
+    assert len(soup.find_all("svg", role="img", attrs={"aria-label": True})) == 2
 
 
 def test_item_statistics_are_what_they_are_called():

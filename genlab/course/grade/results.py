@@ -14,13 +14,15 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
 import genlab
 from genlab.course.grade.confine import Limits
 from genlab.course.grade.key import Key
 from genlab.course.grade.submissions import Submission
 
-SCHEMA = 1
+SCHEMA = 2
+_REASON, _ANSWER = 2_000, 100_000  # characters that are kept
 
 
 def fingerprint(submission: Submission, key: Key | None, limits: Limits) -> str:
@@ -34,7 +36,10 @@ def fingerprint(submission: Submission, key: Key | None, limits: Limits) -> str:
 
 def result(submission: Submission, key: Key | None, mark: str, outcome: dict) -> dict:
     """The row of a submission. ``outcome``: exercises, reason and sandbox, as the referee says."""
-    exercises = outcome["exercises"] or [
+    exercises = [
+        e | {"reason": _short(e["reason"], _REASON), "answer": _short(e["answer"], _ANSWER)}
+        for e in outcome["exercises"]
+    ] or [
         {
             "number": task.number,
             "title": task.title,
@@ -63,10 +68,23 @@ def result(submission: Submission, key: Key | None, mark: str, outcome: dict) ->
 
 def place(out: Path, submission: Submission) -> Path:
     """Where its result lies: a name that every file system takes, and that is nobody else's."""
-    plain = unicodedata.normalize("NFKD", submission.student).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40] or "student"
-    digest = hashlib.sha256(submission.file.encode()).hexdigest()[:10]
-    return out / "results" / (submission.chapter or "unknown") / f"{slug}-{digest}.json"
+    name = _name(submission.student, submission.file)
+    return out / "results" / (submission.chapter or "unknown") / f"{name}.json"
+
+
+def link(one: dict) -> str:
+    """The address of a result's feedback page, from the summary."""
+    name = _name(one["student"], one["file"])
+    return quote(f"feedback/{one['chapter'] or 'unknown'}/{name}.html")
+
+
+def _name(student: str, file: str) -> str:
+    """Letters and digits of the student's name, in whatever script, and a mark of the file."""
+    letters = unicodedata.normalize("NFKD", student).casefold()
+    plain = "".join(c for c in letters if not unicodedata.combining(c))
+    slug = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", plain)).strip("-")[:40]
+    digest = hashlib.sha256(file.encode(errors="replace")).hexdigest()[:10]
+    return f"{slug or 'student'}-{digest}"
 
 
 def stored(path: Path, mark: str) -> dict | None:
@@ -82,7 +100,8 @@ def write(path: Path, text: str) -> None:
     """A file that is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
-    new.write_text(text, encoding="utf8", newline="")
+    # Half of a character, as a student may send one, is no UTF-8; JSON reads \\udc00 as the same.
+    new.write_text(text, encoding="utf8", errors="backslashreplace", newline="")
     os.replace(new, path)
 
 
@@ -108,39 +127,58 @@ def canvas(results: Iterable[dict], keys: Mapping[str, Key]) -> list[list]:
     chapters = [name for name in keys if any(who[2] == name for who in best)]
     head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", *chapters]
     possible = ["    Points Possible", *[""] * 4, *(f"{keys[name].points:g}" for name in chapters)]
-    return [
-        head,
-        possible,
-        *(
-            [_plain(name), number, "", "", ""]
-            + [f"{b['points']:g}" if (b := best.get((name, number, c))) else "" for c in chapters]
-            for name, number in students
-        ),
-    ]
+    rows = []
+    for name, number in students:
+        of = [best.get((name, number, chapter)) for chapter in chapters]
+        # Canvas would take the number that Moodle gave a student for that of somebody else.
+        mine = "" if any(one and _of_moodle(one) for one in of) else number
+        rows.append(
+            [_plain(name), mine, "", "", "", *(f"{one['points']:g}" if one else "" for one in of)]
+        )
+    return [head, possible, *rows]
 
 
 def moodle(results: Iterable[dict]) -> list[list]:
     """Rows as in Moodle's grading worksheet, with the chapter in front."""
     rows: list[list] = [
-        ["Chapter", "Identifier", "Full name", "Grade", "Maximum grade", "Feedback comments"]
+        [
+            "Chapter",
+            "Identifier",
+            "Full name",
+            "Grade",
+            "Maximum grade",
+            "Last modified (grade)",  # asked for, and left empty: the clock is no result
+            "Feedback comments",
+        ]
     ]
-    for (name, number, chapter), one in sorted(counted(results).items()):
-        said = [f"{e['number']}: {e['reason']}" for e in one["exercises"] if e["reason"]]
-        identifier = f"Participant {number}" if number else ""
-        comments = _plain("\n".join(said))
-        rows.append(
-            [chapter, identifier, _plain(name), f"{one['points']:g}", f"{one['of']:g}", comments]
-        )
+    best = counted(results)
+    for name, number, chapter in sorted(best, key=lambda who: (who[2], who[:2])):
+        one = best[name, number, chapter]
+        reasons = [f"{e['number']}: {e['reason']}" for e in one["exercises"] if e["reason"]]
+        said = f"Not graded: {one['reason']}" if one["reason"] else "\n".join(reasons)
+        identifier = f"Participant {number}" if number and _of_moodle(one) else ""
+        points = f"{one['points']:g}", f"{one['of']:g}"
+        rows.append([chapter, identifier, _plain(name), *points, "", _plain(said)])
     return rows
 
 
 def table(rows: Iterable[list]) -> str:
-    """Rows as CSV."""
-    text = io.StringIO()
+    """Rows as CSV, with the mark by which Excel knows UTF-8; Canvas and Moodle read over it."""
+    text = io.StringIO("\ufeff")
+    text.seek(1)
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
+def _of_moodle(one: dict) -> bool:
+    return "_assignsubmission_" in one["file"]
+
+
+def _short(text: str, most: int) -> str:
+    more = len(text) - most
+    return text if more <= 0 else f"{text[:most]} … and {more:,} characters more"
+
+
 def _plain(text: str) -> str:
     """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.lstrip().startswith(tuple("=+-@＝＋－＠")) else text
