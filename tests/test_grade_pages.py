@@ -17,6 +17,7 @@ from bs4 import BeautifulSoup
 
 from genlab.course.grade import feedback, results, statistics
 from genlab.course.grade.submissions import Submission
+from genlab.course.root import CourseError
 
 MOODLE = "Ada Lovelace_101_assignsubmission_file_/01_density.ipynb"
 CANVAS = "hopperada_12_345_01_density.ipynb"
@@ -253,6 +254,12 @@ def test_a_reason_that_is_long_or_no_text_is_stored_all_the_same(tmp_path):
     ):
         results.write(tmp_path / name, text)
     assert json.loads((tmp_path / "one.json").read_text(encoding="utf8")) == one
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(CourseError, match="taken/x.json cannot be written: .* --out grades"):
+        results.write(tmp_path / "taken" / "x.json", "{}")
 
 
 def test_a_page_is_the_same_whenever_it_is_made():

@@ -20,6 +20,7 @@ import genlab
 from genlab.course.grade.confine import Limits
 from genlab.course.grade.key import Key
 from genlab.course.grade.submissions import Submission
+from genlab.course.root import CourseError
 
 SCHEMA = 2
 _REASON, _ANSWER = 2_000, 100_000  # characters that are kept
@@ -97,12 +98,22 @@ def stored(path: Path, mark: str) -> dict | None:
 
 
 def write(path: Path, text: str) -> None:
-    """A file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A file that is there whole or not at all.
+
+    Raises:
+        CourseError: it cannot be written there.
+    """
     new = path.with_name(f"{path.name}.new")
     # Half of a character, as a student may send one, is no UTF-8; JSON reads \\udc00 as the same.
-    new.write_text(text, encoding="utf8", errors="backslashreplace", newline="")
-    os.replace(new, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text, encoding="utf8", errors="backslashreplace", newline="")
+        os.replace(new, path)
+    except OSError as error:
+        raise CourseError(
+            f"{path} cannot be written: {error.strerror}. Make room for it, or give a folder that "
+            "you may write to, such as --out grades. What is graded is kept."
+        ) from None
 
 
 def dumps(value: object) -> str:
