@@ -258,7 +258,7 @@ def test_a_reason_that_is_long_or_no_text_is_stored_all_the_same(tmp_path):
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(CourseError, match="taken/x.json cannot be written: .* --out grades"):
+    with pytest.raises(CourseError, match=r"taken/x\.json cannot be written: .* --out grades"):
         results.write(tmp_path / "taken" / "x.json", "{}")
 
 
