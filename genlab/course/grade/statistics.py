@@ -97,8 +97,8 @@ def _chapter(results: list[dict], key: Key) -> list[str]:
             histogram(totals, key.points),
             *_exercises(items(graded)),
         ]
-    head = ["Student", *(escape(task.number) for task in key.tasks), "Points"]
-    rows = [[_name(one), *_row(one, key), f"{one['points']:g}"] for one in students]
+    head = ["Student", "Points", *(escape(task.number) for task in key.tasks)]
+    rows = [[_name(one), f"{one['points']:g}", *_row(one, key)] for one in students]
     return [
         *parts,
         "<h3>Students</h3>",
