@@ -21,6 +21,7 @@ LIBRARIES = [p for p in sys.path if p.endswith(("site-packages", "dist-packages"
 COURSE = list(dict.fromkeys([sys.base_prefix, sys.prefix, *LIBRARIES, str(PACKAGE)]))
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_OWN = ("/proc/self/maps",)  # where its libraries are: scikit-learn wants to know
 _NAMESPACES = {"net": "no network", "pid": "no other process is seen, none survives"}
 _NO_PROCESS = "no further process or thread"
 _LINUX = sys.platform == "linux"
@@ -131,7 +132,7 @@ def _landlock(folder: Path) -> int:
     tcp, others = 3 if version > 3 else 0, 3 if version > 5 else 0  # others: to signal them
     size = 24 if version > 5 else 16 if version > 3 else 8
     ruleset = call(_CREATE, struct.pack("QQQ", files, tcp, others), size, 0)
-    rules = [(path, _READ_FILE | _READ_FOLDER) for path in (*SYSTEM, *_DEVICES, *COURSE)]
+    rules = [(path, _READ_FILE | _READ_FOLDER) for path in (*SYSTEM, *_DEVICES, *_OWN, *COURSE)]
     rules += [("/dev/null", _WRITE_FILE)]
     rules += [(folder, _WRITE_FILE | _READ_FILE | _CHANGE_FOLDER | _TRUNCATE)]
     for path, rights in rules:

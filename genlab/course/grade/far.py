@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from genlab.course.grade.transforms import taken_apart, transforming
+
 FAR = "_genlab_far"  # under which number the other side handed it out
 
 
@@ -20,10 +22,16 @@ def far_function(link: Any, number: str) -> Callable:
     """A function of the other side."""
 
     def far(*args: object, **kwargs: object) -> object:
-        return link.ask("call", far, args, kwargs, torch.is_grad_enabled())
+        return _called(link, far, args, kwargs)
 
     setattr(far, FAR, number)
     return far
+
+
+def _called(link: Any, far: object, args: tuple, kwargs: dict, weights: list = ()) -> object:
+    if transforming():
+        return taken_apart(lambda *a, **k: _called(link, far, a, k), args, kwargs, weights)
+    return link.ask("call", far, args, kwargs, torch.is_grad_enabled())
 
 
 def far_type(link: Any, number: str, base: type, name: str, methods: list[str]) -> type:
@@ -64,7 +72,7 @@ class Far:
         self._link.ask("set", self, name, value)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        return self._link.ask("call", self, args, kwargs, torch.is_grad_enabled())
+        return _called(self._link, self, args, kwargs)
 
 
 class Given(Far):
@@ -107,7 +115,7 @@ class FarModule(nn.Module):
         return far
 
     def forward(self, *args: object, **kwargs: object) -> object:
-        return self._link.ask("call", self, args, kwargs, torch.is_grad_enabled())
+        return _called(self._link, self, args, kwargs, list(self.parameters()))
 
     def __getattr__(self, name: str) -> object:
         try:
@@ -116,6 +124,13 @@ class FarModule(nn.Module):
             if name.startswith("_"):
                 raise
         return self._link.ask("get", self, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        known = name in vars(self) or isinstance(value, nn.Parameter | nn.Module)
+        if name.startswith("_") or known or not self._link.grades:
+            super().__setattr__(name, value)
+        else:
+            self._link.ask("set", self, name, value)
 
     __len__, __getitem__, __iter__ = Given.__len__, Given.__getitem__, Given.__iter__
     __bool__, __deepcopy__ = Given.__bool__, Given.__deepcopy__

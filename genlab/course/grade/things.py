@@ -99,6 +99,8 @@ class Things:
         if isinstance(value, type):
             return self._class(value)
         allowed = self.wanted is None or isinstance(value, (torch.optim.Optimizer, *self.wanted))
+        if callable(value) and not allowed:  # partial(f, 2), an object with ``__call__``
+            return [self._number(value), "function"]
         if not allowed or isinstance(value, types.ModuleType):
             raise Refused(
                 "expected numbers, tensors, strings, or lists, tuples and dicts of them; got a "
