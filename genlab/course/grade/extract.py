@@ -95,6 +95,7 @@ def _piece(statement: ast.stmt, lines: list[str]) -> Piece:
     first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", ()))])
     code = ast.unparse(statement)
     binds, uses = names(code) if _defines(statement) else (set(), set())
+    binds |= _changed(statement)
     defined = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     return Piece(
         "\n".join(lines[first - 1 : statement.end_lineno]),
@@ -104,6 +105,24 @@ def _piece(statement: ast.stmt, lines: list[str]) -> Piece:
         frozenset(uses),
         any(isinstance(node, ast.Raise) and _not_done(node) for node in ast.walk(statement)),
     )
+
+
+def _changed(statement: ast.stmt) -> set[str]:
+    """The names of what it changes a part of: ``table["a"] = 1``, ``Law.sample = sample``."""
+    match statement:
+        case ast.Assign(targets=parts):
+            pass
+        case ast.AugAssign(target=part) | ast.AnnAssign(target=part):
+            parts = [part]
+        case _:
+            parts = []
+    found = set()
+    for part in parts:
+        while isinstance(part, ast.Subscript | ast.Attribute):
+            part = part.value
+        if isinstance(part, ast.Name):
+            found.add(part.id)
+    return found
 
 
 def _not_done(node: ast.Raise) -> bool:
