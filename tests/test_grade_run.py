@@ -224,6 +224,62 @@ def test_what_an_archive_holds_is_read_in_memory_and_its_dangers_are_refused(tmp
     assert {p.name for p in here.parent.iterdir()} == {"in"}
 
 
+def test_whose_a_notebook_is_in_each_kind_of_download(tmp_path):
+    files = {
+        "Ada B_1_assignsubmission_file_/01_density.ipynb": ("Ada B", "1"),
+        "Ada C_2_assignsubmission_file_01_density.ipynb": ("Ada C", "2"),
+        "ben_3_33_01_density.ipynb": ("ben", "3"),
+        "cem_LATE_4_44_01_density-1.ipynb": ("cem", "4"),
+        "dora/01_density.ipynb": ("dora", ""),
+        "eve/01_density/01_density.ipynb": ("eve", ""),
+        "eve/ben_3_33_01_density.ipynb": ("eve", ""),  # what she calls it changes nothing
+    }
+    for inside in (False, True):
+        here = tmp_path / str(inside)
+        here.mkdir()
+        with zipfile.ZipFile(here / "download.zip", "w") as archive:
+            for file in files:
+                if inside:
+                    archive.writestr(file, grading.notebook(*RIGHT))
+                else:
+                    (here / file).parent.mkdir(parents=True, exist_ok=True)
+                    (here / file).write_bytes(grading.notebook(*RIGHT))
+        found = find(here, {"01_density": grading.small_key()})
+        assert {one.file.split("!")[-1]: (one.student, one.id) for one in found} == files
+    with zipfile.ZipFile(tmp_path / "fay.zip", "w") as archive:
+        archive.writestr("01_density.ipynb", grading.notebook(*RIGHT))
+    assert "fay" in {one.student for one in find(tmp_path, {"01_density": grading.small_key()})}
+
+
+def test_grades_do_not_go_where_submissions_are(tmp_path):
+    release = grading.release(tmp_path / "release")
+    grading.hand_in(tmp_path / "in", "ada", *RIGHT)
+    with pytest.raises(CourseError, match="would be taken for a submission"):
+        run(tmp_path / "in", release, tmp_path / "in" / "grades")
+    assert not (tmp_path / "in" / "grades").exists()
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "x", "1.5", "nan"])
+@pytest.mark.parametrize("option", ["--jobs", "--seconds", "--megabytes"])
+def test_what_is_no_number_is_refused_in_words(option, wrong, capsys):
+    with pytest.raises(SystemExit):
+        main(["grade", "in", "--release", "release", f"{option}={wrong}"])
+    said = capsys.readouterr().err
+    assert f"{option}: expected a whole number of 1 or more, got {wrong}" in said
+
+
+def test_a_run_says_how_far_it_is_and_nothing_that_a_terminal_obeys(tmp_path, capsys, monkeypatch):
+    replaced(monkeypatch)
+    release = grading.release(tmp_path / "release")
+    grading.hand_in(tmp_path / "in", "ada\x1b[2J", *RIGHT)
+    grading.hand_in(tmp_path / "in", "ben", *RIGHT)
+    run(tmp_path / "in", release, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "1/2 ada�[2J/01_density.ipynb: again" in said
+    assert "\x1b" not in said
+    assert said.endswith(f"0 graded, 2 not. Open {tmp_path}/out/summary.html.\n")
+
+
 def test_an_archive_of_ten_gigabytes_is_not_unpacked(tmp_path):
     (tmp_path / "in").mkdir()
     block = b"\0" * (1 << 20)

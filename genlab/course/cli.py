@@ -46,6 +46,7 @@ def _grade(args: argparse.Namespace) -> int:
     from genlab.course.grade.confine import Limits
     from genlab.course.grade.run import run
 
+    sys.stdout.reconfigure(errors="replace")  # a student's name, on whatever terminal
     limits = Limits(args.seconds, args.megabytes)
     run(args.submissions, args.release, args.out, jobs=args.jobs, dask=args.dask, limits=limits)
     return 0
@@ -58,10 +59,9 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text}")
-    return number
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,25 +119,39 @@ def _parser() -> argparse.ArgumentParser:
         help="grade a folder of notebooks that students handed in",
         description="Grade the notebooks below SUBMISSIONS by the instructors' archive of a "
         "release. A student's functions run in a sandbox, the checks in the grader's process. "
-        "OUT gets a JSON result and a feedback page a submission, tables for Canvas and Moodle, "
-        "and a summary. Run it again after an interruption: what is graded stays.",
+        "OUT gets a summary, a feedback page and a JSON result for each notebook, and tables for "
+        "Canvas and Moodle. Run it again after an interruption: what is graded stays.",
     )
-    grade.add_argument("submissions", type=Path, metavar="SUBMISSIONS")
+    grade.add_argument(
+        "submissions",
+        type=Path,
+        metavar="SUBMISSIONS",
+        help="a folder with a folder, a notebook or an archive for each student, or with what "
+        "Moodle, Canvas or nbgrader collected",
+    )
     grade.add_argument(
         "--release", type=Path, required=True, help="the folder of the release, as dist/2027.1"
     )
     grade.add_argument(
         "--out", type=Path, default=Path("grades"), help="where to write (default: grades)"
     )
-    grade.add_argument("--jobs", type=_count, default=1, help="submissions at once (default: 1)")
+    grade.add_argument(
+        "--jobs", type=_count, default=1, help="notebooks graded at once (default: 1)"
+    )
     grade.add_argument(
         "--dask", metavar="ADDRESS", help="grade on a dask cluster, as tcp://scheduler:8786"
     )
     grade.add_argument(
-        "--seconds", type=float, default=120, help="for the check of an exercise (default: 120)"
+        "--seconds",
+        type=_count,
+        default=120,
+        help="after which the check of an exercise is ended (default: 120)",
     )
     grade.add_argument(
-        "--megabytes", type=_count, default=2048, help="of memory for a student (default: 2048)"
+        "--megabytes",
+        type=_count,
+        default=2048,
+        help="of memory for a student's process, beyond what Python and torch take (default: 2048)",
     )
     grade.set_defaults(run=_grade)
 

@@ -24,12 +24,14 @@ class Referee:
         own = {"PYTHONPATH": os.pathsep.join(paths), "MPLBACKEND": "Agg"}
         own |= {"OMP_NUM_THREADS": "1", "GENLAB_QUIET": "1"}
         pipe = subprocess.PIPE
+        self._left = False
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, env=os.environ | own, start_new_session=True
         )
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._left = True
         self._process.kill()
         self._process.communicate()
 
@@ -40,14 +42,16 @@ class Referee:
             self._process.stdin.flush()
             return json.loads(self._process.stdout.readline())
         except (ValueError, OSError):  # it is gone, which it should not be
-            self.__exit__()
-            self.__enter__()
+            if not self._left:
+                self.__exit__()
+                self.__enter__()
             return nothing("the grader's process ended")
 
 
 def here(work: dict[int, dict], jobs: int) -> Iterator[tuple[int, dict]]:
     """What comes of the work, done by so many referees."""
-    with ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
+    # Whoever interrupts does not wait: the referees end first, and then the threads that ask them.
+    with ThreadPoolExecutor(jobs) as pool, ExitStack() as stack:
         free: SimpleQueue[Referee] = SimpleQueue()
         for _ in range(min(jobs, len(work))):
             free.put(stack.enter_context(Referee()))

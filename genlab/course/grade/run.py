@@ -10,6 +10,7 @@ from genlab.course.grade.archive import keys
 from genlab.course.grade.confine import Limits
 from genlab.course.grade.referee import nothing
 from genlab.course.grade.submissions import find
+from genlab.course.root import CourseError
 
 
 def run(
@@ -34,6 +35,11 @@ def run(
     limits = limits or Limits()
     by_chapter = keys(release)
     found = find(folder, by_chapter)
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise CourseError(
+            f"{out} lies in {folder}, and would be taken for a submission. Give a folder outside "
+            f"of it, such as --out {folder.resolve().parent / 'grades'}"
+        )
     marks = [results.fingerprint(s, by_chapter.get(s.chapter), limits) for s in found]
     places = [results.place(out, s) for s in found]
     done = [results.stored(place, mark) for place, mark in zip(places, marks, strict=True)]
@@ -44,8 +50,11 @@ def run(
         submission = found[i]
         done[i] = results.result(submission, by_chapter.get(submission.chapter), marks[i], outcome)
         results.write(places[i], results.dumps(done[i]))
-        points = f"{done[i]['points']:g} of {done[i]['of']:g}"
-        print(f"{submission.file}: {done[i]['reason'] or points}", flush=True)
+        points = f"{done[i]['points']:g} of {done[i]['of']:g} points"
+        ready = len(done) - done.count(None)
+        said = f"{ready}/{len(done)} {submission.file}: {done[i]['reason'] or points}"
+        # A name or a reason may hold what a terminal would obey.
+        print("".join(c if c.isprintable() else "�" for c in said), flush=True)
 
     work = {}
     for i in todo:
@@ -60,6 +69,8 @@ def run(
     for i, outcome in pool.on_dask(work, dask) if dask else pool.here(work, jobs):
         keep(i, outcome)
     _write(done, by_chapter, places, out)
+    failed = sum(one["reason"] is not None for one in done)
+    print(f"{len(done) - failed} graded, {failed} not. Open {out / 'summary.html'}.")
     return done
 
 

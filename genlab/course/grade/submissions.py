@@ -18,7 +18,7 @@ LARGEST = 20 << 20  # bytes of a notebook
 _OURS = {".ipynb_checkpoints", "__MACOSX"}  # copies that Jupyter and macOS make
 _MEMBERS, _UNPACKED = 5000, 1 << 30  # of an archive
 _CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)", re.IGNORECASE)
-_MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_\w+")
+_MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_.+")
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,16 @@ def _submission(path: str, data: bytes, problem: str, keys: Mapping[str, Key]) -
 
 def _who(parts: list[str]) -> tuple[str, str]:
     """The student and the number that a path names."""
-    if known := _MOODLE.fullmatch(parts[0]) or _CANVAS.fullmatch(parts[0]):
+    if known := _known(parts[0]):
         return known["name"], known["id"]
     if len(parts) > 1 and parts[0].lower().endswith(".zip"):
-        return _who(parts[1:]) if len(parts) > 2 else (parts[0].rsplit(".", 1)[0], "")
+        download = len(parts) > 2 or _known(parts[1])  # else a student's own
+        return _who(parts[1:]) if download else (parts[0].rsplit(".", 1)[0], "")
     return (parts[0] if len(parts) > 1 else parts[0].rsplit(".", 1)[0]), ""
+
+
+def _known(part: str) -> re.Match | None:
+    return _MOODLE.fullmatch(part) or _CANVAS.fullmatch(part)
 
 
 def _chapter(name: str, data: bytes, keys: Mapping[str, Key]) -> str:
