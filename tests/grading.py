@@ -22,7 +22,8 @@ SEEN_AREA = (
     'with check("1.2") as answer:\n    assert abs(area(1.0) - 3.14159) < 1e-4, "that is not pi"'
 )
 HIDDEN_AREA = "answer.require()\nassert abs(area(2.0) - 12.56637) < 1e-4"
-LIMITS = Limits(seconds=3, megabytes=600)
+LIMITS = Limits(seconds=30, megabytes=600)  # seconds that only what never ends would use up
+SHORT = Limits(seconds=1, megabytes=600)  # for what never ends
 
 
 def source() -> nbformat.NotebookNode:
@@ -53,6 +54,7 @@ def notebook(*cells: str) -> bytes:
 def marks(*cells: str, student: Student | None = None) -> list[Mark]:
     """What the referee says of these code cells, in the strictest sandbox there is here."""
     if student:
+        student.informed = False  # by another notebook, which is no secret here
         return grade(small_key(), cells, student)
     with Student(LIMITS) as student:
         return grade(small_key(), cells, student)

@@ -122,6 +122,35 @@ def honest(network, x):
         total = total + torch.distributions.Bernoulli(logits=logit).log_prob(x[:, i])
     return total
 """,
+    "8.7 torch.func's vmap and grad of a critic whose weights are to learn": """
+from scipy.optimize import linprog
+from torch.func import grad, vmap
+
+
+def dual(p, q, distance, K=1.0):
+    n = len(p)
+    pairs = [(i, j) for i in range(n) for j in range(n)]
+    A = torch.zeros(len(pairs), n, dtype=torch.float64)
+    for row, (i, j) in zip(A, pairs):
+        row[i] += 1
+        row[j] -= 1
+    limits = [K * float(distance[i, j]) for i, j in pairs]
+    free = [(0, 0)] + (n - 1) * [(None, None)]
+    D = torch.tensor(linprog((q - p).numpy(), A_ub=A.numpy(), b_ub=limits, bounds=free).x)
+    return float((p - q) @ D) / K, D
+
+
+@torch.no_grad()
+def clip(critic, c):
+    for w in critic.parameters():
+        w.copy_(w.clip(-c, c))
+
+
+def penalty(critic, real, fake, share):
+    between = share[:, None] * real + (1 - share[:, None]) * fake
+    slopes = vmap(grad(lambda x: critic(x[None]).reshape(())))(between)
+    return (slopes.norm(dim=1) - 1) ** 2
+""",
     "9.3 torch.func's grad of the check's law": """
 def terms(now, at, prior, a):
     log_q = torch.stack([logsigmoid(a), logsigmoid(-a)])

@@ -69,6 +69,41 @@ def test_what_cannot_be_parsed_is_put_aside():
     assert pieces([deep, "\0", minus, "def f():\n\treturn 1"])[0][-1].defines == "f"
 
 
+def test_what_an_import_of_everything_binds_is_at_hand():
+    star = "from math import *"
+    assert code("f", star, "def f(x):\n    return exp(x)") == [star, "def f(x):\n    return exp(x)"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "IPython.core.inputtransformer2.TRANSFORM_LOOP_LIMIT",
+        "genlab.course.grade.extract._Magics.left",
+    ],
+)
+def test_a_cell_of_too_many_magics_loses_nothing_but_itself(limit, monkeypatch):
+    monkeypatch.setattr(limit, 5)
+    magic = "%time x\n" * 9
+    found, broken = pieces([magic, "def f():\n    return 1"])
+    assert [piece.defines for piece in found] == ["f"]
+    assert broken == [magic]
+
+
+def test_a_long_chain_of_names_is_followed_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "genlab.course.grade.extract.definition", lambda name, source: asked.extend(source)
+    )
+    cells = [f"a{i} = a{i + 1}" for i in range(300)]
+    assert len(code("a0", *cells)) == 300
+    assert len(asked) == 300
+
+
+def test_more_code_than_anyone_writes_is_refused():
+    with pytest.raises(ValueError, match="more than a million characters of code"):
+        code_cells(grading.notebook(*["x = 1\n" * 10_000] * 20))
+
+
 def test_notebooks_of_both_formats_are_read_and_nothing_else():
     three = {"worksheets": [{"cells": [{"cell_type": "code", "input": ["a = 1\n", "b = 2"]}]}]}
     assert code_cells(json.dumps(three).encode()) == ["a = 1\nb = 2"]

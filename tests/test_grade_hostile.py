@@ -59,6 +59,12 @@ DURING_A_CALL = {
     ),
     "an error that ends loops": ("raise StopIteration", "StopIteration"),
     "an assertion of its own": ("raise AssertionError('1.1 right')", "not yet"),
+    "a signal to all": ("import os; os.kill(-1, 9); return 0", "PermissionError"),
+    "memory that outlives its process": (
+        "import ctypes\n    part = ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600)\n"
+        "    raise ValueError(f'got {part}')",
+        "got -1",
+    ),
     "the name of the reference": ("return 'twice'", "twice 3 is 6"),
     "an endless list": ("a = []; a.append(a); return a", "RecursionError"),
     "a long list": ("return [0] * (1 << 21)", "may cross"),
@@ -87,6 +93,9 @@ WHEN_LOADED = {
 }
 
 
+ENDLESS = ("an infinite loop", "an error that runs for ever")
+
+
 @pytest.fixture(scope="module")
 def student():
     """A process for many; where a trick ends it, the next exercise starts another."""
@@ -103,7 +112,10 @@ def test_a_trick_in_a_call_gets_no_points_and_a_reason_and_the_next_exercise_its
     trick, student
 ):
     body, reason = DURING_A_CALL[trick]
-    first, second = grading.marks(wrong(body), grading.AREA, student=student)
+    student.limits = grading.SHORT if trick in ENDLESS else grading.LIMITS
+    first = grading.marks(wrong(body), student=student)[0]
+    student.limits = grading.LIMITS
+    second = grading.marks(grading.AREA, student=student)[1]
     if trick == "a kill of its parent":  # there is none that it may kill
         assert first.points in (0, 2)
     else:
@@ -121,8 +133,9 @@ def test_what_a_student_changes_in_python_changes_nothing_in_the_check(trick):
     assert second.points == 3
 
 
-def test_other_statements_of_a_notebook_never_run():
-    first, second = grading.marks("while True: pass", "1 / 0", grading.TWICE, "raise SystemExit")
+def test_other_statements_of_a_notebook_never_run(student):
+    cells = "while True: pass", "1 / 0", grading.TWICE, "raise SystemExit"
+    first, second = grading.marks(*cells, student=student)
     assert first.points == 2
     assert second.reason == "your notebook defines no area"
 
@@ -134,27 +147,31 @@ def test_each_way_of_starting_holds_what_it_promises(launcher):
         "no further process or thread": "os.fork() or os._exit(0)",
         "no connection by TCP": "socket.socket().bind(('127.0.0.1', 0))",
         "of all files the course can be read, and none changed": f"open({__file__!r})",
+        "no socket, no signal, no memory shared with others": "socket.socket()",
         "no file above 1 MB": "open('big', 'wb').write(bytes(1 << 21)) > 1 << 20 or 1 / 0",
         "at most 600 MB of memory": "bytearray(700 << 20)",
         "at most 64 open files": "[open('/dev/null') for _ in range(99)]",
     }
-    body = "import os, socket\n    held = []\n" + "".join(
-        f"    try: {code}\n"
-        f"    except (OSError, MemoryError, ArithmeticError): held.append({name!r})\n"
-        for name, code in tries.items()
-    )
+    if launcher != "plain":
+        tries["at most 16 MB of files"] = "[open(str(i), 'wb').write(b'x' * MB) for i in range(17)]"
+    body = "import os, socket, tempfile\n    held, MB = [], 1 << 20\n"
+    body += "    home = tempfile.gettempdir() == os.getcwd()\n"  # torch makes folders there
+    for name, code in tries.items():
+        body += f"    try: {code}\n"
+        body += f"    except (OSError, MemoryError, ArithmeticError): held.append({name!r})\n"
     with Student(grading.LIMITS, launcher) as student:
-        (mark,) = grading.marks(wrong(f"{body}    raise ValueError(held)"), student=student)[:1]
+        mark = grading.marks(wrong(f"{body}    raise ValueError(held, home)"), student=student)[0]
     assert set(tries) <= set(student.promises)
     assert [name for name in tries if name not in mark.reason] == []
+    assert "True" in mark.reason
 
 
-def test_no_socket_leads_out():
+def test_no_socket_leads_out(student):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         port = server.getsockname()[1]
         body = f"import socket; socket.create_connection(('127.0.0.1', {port}), 1); return 6"
-        assert grading.marks(wrong(body), grading.AREA)[0].points == 0
+        assert grading.marks(wrong(body), student=student)[0].points == 0
         with pytest.raises(BlockingIOError):
             server.accept()
 
@@ -168,15 +185,15 @@ def test_neither_environment_nor_other_files_are_seen(monkeypatch, tmp_path):
         "        try: said += open(name).read()\n        except OSError: pass\n"
         "    raise ValueError(len(said), 'swordfish' in said or 'TWICE' in said or 'root:' in said)"
     )
-    reason = grading.marks(wrong(body), grading.AREA)[0].reason
+    reason = grading.marks(wrong(body))[0].reason
     assert "False" in reason
 
 
-def test_the_course_cannot_be_written_to():
+def test_the_course_cannot_be_written_to(student):
     here = Path(grading.__file__).parents[1] / "genlab" / "course" / "check.py"
     before = here.read_bytes()
     body = f"open({str(here)!r}, 'a').write('#'); return 6"
-    mark = grading.marks(wrong(body), grading.AREA)[0]
+    mark = grading.marks(wrong(body), student=student)[0]
     assert mark.points == 0
     assert "Error" in mark.reason
     assert here.read_bytes() == before
@@ -200,6 +217,15 @@ ELSEWHERE = {
     "an empty folder": "test_each_submission_has_a_result",
     "two notebooks": "test_each_submission_has_a_result",
     "500 notebooks": "test_five_hundred_submissions_at_once",
+    "questions about what the check is made of": "test_a_tensor_of_the_check_can_be_asked",
+    "a function in place of one of the check's": "test_what_is_sent_beside_the_answer",
+    "a hidden test retold in a later error": "test_what_a_hidden_test_asked_is_told_in_no",
+    "text that does something to a terminal": "test_a_reason_is_short_and_does_nothing",
+    "16 MB of small files": "test_each_way_of_starting_holds_what_it_promises",
+    "a broken archive": "test_a_broken_archive_spoils_no_other_submission",
+    "names of files twice or of control characters": "test_names_of_files_can_be_anything",
+    "a name that looks like another student's": "test_a_file_is_nobody_elses_whatever_its_name",
+    "more code than anyone writes": "test_more_code_than_anyone_writes_is_refused",
 }
 
 
@@ -221,7 +247,9 @@ def test_nothing_is_left_running_or_lying_about(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     body = "import subprocess; subprocess.Popen(['sleep', '31']); return 6"
     before = _children()
-    grading.marks(wrong(body), wrong("while True: pass"), grading.AREA)
+    with Student(grading.SHORT) as student:
+        grading.marks(wrong(body), student=student)
+        grading.marks(wrong("while True: pass"), student=student)
     assert _children() == before
     assert list(tmp_path.iterdir()) == []
 

@@ -47,6 +47,9 @@ def graded(tmp_path_factory):
         "def twice(x):\n    raise NotImplementedError",
     )
     (here / "hopper_12_34_01_density.ipynb").write_bytes(grading.notebook(*RIGHT))
+    # What it says is no text that a file takes, and does things to a terminal.
+    loud = "def twice(x):\n    raise ValueError(chr(0xD800) + '\\x1b[31m')"
+    grading.hand_in(here, "loud", loud)
     (here / "empty").mkdir()
     (here / "broken").mkdir()
     (here / "broken" / "01_density.ipynb").write_text('{"cells": [')
@@ -61,7 +64,7 @@ def graded(tmp_path_factory):
     (here / "twins" / "01_density (1).ipynb").write_bytes(grading.notebook(*RIGHT))
     release = grading.release(folder / "release")
     outcome = run(here, release, folder / "grades", jobs=2, limits=grading.LIMITS)
-    assert len(outcome) == 10
+    assert len(outcome) == 11
     return folder
 
 
@@ -78,6 +81,7 @@ def test_each_submission_has_a_result_with_points_or_a_reason(graded):
         "<img src=x onerror=alert(1)>": 2,
         "=cmd()": 3,
         "Grace Hopper": 0,
+        "loud": 0,
         "hopper": 5,
         "empty": 0,
         "broken": 0,
@@ -93,7 +97,7 @@ def test_each_submission_has_a_result_with_points_or_a_reason(graded):
 
 def test_a_page_runs_nothing_and_tells_nothing_of_hidden_tests(graded):
     pages = sorted((graded / "grades" / "feedback").rglob("*.html"))
-    assert len(pages) == 10
+    assert len(pages) == 11
     for page in pages:
         text = page.read_text(encoding="utf8")
         soup = BeautifulSoup(text, "html.parser")
@@ -251,14 +255,6 @@ def test_whose_a_notebook_is_in_each_kind_of_download(tmp_path):
     assert "fay" in {one.student for one in find(tmp_path, {"01_density": grading.small_key()})}
 
 
-def test_grades_do_not_go_where_submissions_are(tmp_path):
-    release = grading.release(tmp_path / "release")
-    grading.hand_in(tmp_path / "in", "ada", *RIGHT)
-    with pytest.raises(CourseError, match="would be taken for a submission"):
-        run(tmp_path / "in", release, tmp_path / "in" / "grades")
-    assert not (tmp_path / "in" / "grades").exists()
-
-
 @pytest.mark.parametrize("wrong", ["0", "-1", "x", "1.5", "nan"])
 @pytest.mark.parametrize("option", ["--jobs", "--seconds", "--megabytes"])
 def test_what_is_no_number_is_refused_in_words(option, wrong, capsys):
@@ -278,6 +274,69 @@ def test_a_run_says_how_far_it_is_and_nothing_that_a_terminal_obeys(tmp_path, ca
     assert "1/2 ada�[2J/01_density.ipynb: again" in said
     assert "\x1b" not in said
     assert said.endswith(f"0 graded, 2 not. Open {tmp_path}/out/summary.html.\n")
+
+
+def packed(names, folder, file="in.zip"):
+    """An archive with notebooks of these names, and what is found in it."""
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / file, "w") as archive:
+        for name in names:
+            archive.writestr(zipfile.ZipInfo(name), grading.notebook(name))
+    return find(folder, {"01_density": grading.small_key()})
+
+
+@pytest.mark.parametrize("harm", ["its data", "its names"])
+def test_a_broken_archive_spoils_no_other_submission(tmp_path, harm):
+    packed(["ä_density.ipynb"], tmp_path / "in")
+    archive = tmp_path / "in" / "in.zip"
+    if harm == "its names":  # no UTF-8 any more
+        archive.write_bytes(archive.read_bytes().replace("ä".encode(), b"\xff\xff"))
+    else:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("01_density.ipynb", b"[" * 1000)
+        data = bytearray(archive.read_bytes())
+        data[46:50] = b"\xff" * 4
+        archive.write_bytes(data)
+    grading.hand_in(tmp_path / "in", "ada", *RIGHT)
+    ada, broken = find(tmp_path / "in", {"01_density": grading.small_key()})
+    assert (ada.student, ada.problem) == ("ada", "")
+    assert "cannot be read" in broken.problem
+
+
+def test_names_of_files_can_be_anything(tmp_path):
+    names = [".", "a: b/01_density.ipynb", "x/01_density.ipynb", "x//01_density.ipynb"]
+    names += ["\x1b[31m/01_density.ipynb", "\x1b[32m/01_density.ipynb", "\x1b[32m/01_density.ipynb"]
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        found = packed(names, tmp_path / "in")
+    assert [one.problem for one in found] == [""] * 6
+    assert len({one.file for one in found}) == 6
+    assert len({results.place(tmp_path, one) for one in found}) == 6
+    assert "\x1b" not in "".join(one.file + one.student for one in found)
+
+
+def test_a_file_that_cannot_be_read_is_a_submission_with_a_reason(tmp_path, monkeypatch):
+    file = grading.hand_in(tmp_path, "ada", *RIGHT)
+
+    def refused(self, *args):
+        raise PermissionError(f"no reading of {self.name}")
+
+    monkeypatch.setattr(type(file), "open", refused)
+    (one,) = find(tmp_path, {"01_density": grading.small_key()})
+    assert one.problem == "it cannot be read: no reading of 01_density.ipynb"
+
+
+def test_the_archive_of_canvas_names_each_student(tmp_path):
+    files = "hopper_12_34_01_density.ipynb", "lovelace_LATE_13_35_01_density.ipynb"
+    found = packed(files, tmp_path / "in", "submissions.zip")
+    assert [(one.student, one.id) for one in found] == [("hopper", "12"), ("lovelace", "13")]
+
+
+def test_a_file_is_nobody_elses_whatever_its_name(tmp_path):
+    as_hers = "Ada_99_assignsubmission_file!01_density.ipynb"
+    (tmp_path / f"eve_1_2_{as_hers}").write_bytes(b"{}")
+    (tmp_path / f"eve_1_assignsubmission_file_{as_hers}").write_bytes(b"{}")
+    found = find(tmp_path, {"01_density": grading.small_key()})
+    assert [(one.student, one.id) for one in found] == 2 * [("eve", "1")]
 
 
 def test_an_archive_of_ten_gigabytes_is_not_unpacked(tmp_path):
@@ -310,6 +369,15 @@ def test_five_hundred_submissions_at_once_have_five_hundred_results(graded, tmp_
     assert len(list((tmp_path / "out" / "feedback").rglob("*.html"))) == 500
 
 
+def test_results_do_not_lie_among_submissions(tmp_path):
+    release = grading.release(tmp_path / "release")
+    grading.hand_in(tmp_path / "in", "ada", *RIGHT)
+    for out in (tmp_path / "in", tmp_path / "in" / "grades"):
+        with pytest.raises(CourseError, match="would be taken for a submission"):
+            run(tmp_path / "in", release, out)
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["ada"]
+
+
 def test_a_folder_or_release_that_is_not_there_is_refused(tmp_path, capsys):
     release = grading.release(tmp_path / "release")
     with pytest.raises(CourseError, match="no folder"):
@@ -318,7 +386,7 @@ def test_a_folder_or_release_that_is_not_there_is_refused(tmp_path, capsys):
     with pytest.raises(CourseError, match="holds no notebook"):
         run(tmp_path / "nothing", release, tmp_path / "out")
     arguments = [
-        str(tmp_path),
+        str(tmp_path / "release"),
         "--release",
         str(tmp_path / "nothing"),
         "--out",

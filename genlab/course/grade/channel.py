@@ -11,6 +11,7 @@ import struct
 import time
 
 _TEXT, _RAW = 4 << 20, 64 << 20  # bytes of a frame that come from a student
+LATE, ENDED = "it took too long", "it ended its process"
 _SIZES = struct.Struct("<QQ")
 
 
@@ -50,7 +51,7 @@ class Channel:
             except BlockingIOError:
                 self._wait([], [self.sink])
             except BrokenPipeError:
-                raise Stopped("it ended its process") from None
+                raise Stopped(ENDED) from None
 
     def receive(self) -> tuple[object, Raw]:
         """The next frame: its JSON and its bytes.
@@ -78,18 +79,18 @@ class Channel:
                 self._wait([self.source], [])
                 continue
             if not part:
-                raise Stopped("it ended its process")
+                raise Stopped(ENDED)
             data += part
         return bytes(data)
 
     def _wait(self, source: list[int], sink: list[int]) -> None:
         if not any(select.select(source, sink, [], self._left())):
-            raise Stopped("it took too long")
+            raise Stopped(LATE)
 
     def _left(self) -> float | None:
         """Seconds until the deadline, which counts also for who never stops talking."""
         if self.deadline == math.inf:
             return None
         if (left := self.deadline - time.monotonic()) < 0:
-            raise Stopped("it took too long")
+            raise Stopped(LATE)
         return left

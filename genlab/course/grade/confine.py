@@ -6,6 +6,7 @@ memory, processes, time and files; and if it is root's, it becomes a user of its
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -30,6 +31,14 @@ _LINUX = sys.platform == "linux"
 _END_WITH_PARENT, _KEEP_CAPABILITIES, _NO_NEW_PRIVILEGES = 1, 8, 38
 _CAPABILITIES, _MAY_READ_ANY = 0x20080522, 1 << 2
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
+_SECCOMP, _BY_FILTER = 22, 2
+# Numbers of: socket, memfd_create, shmget, msgget, semget, kill, tkill, tgkill, rt_sigqueueinfo,
+# rt_tgsigqueueinfo, ptrace, process_vm_readv, process_vm_writev, pidfd_send_signal, io_uring_setup.
+_CALLS = {
+    "x86_64": (41, 319, 29, 68, 64, 62, 200, 234, 129, 297, 101, 310, 311, 424, 425),
+    "aarch64": (198, 279, 194, 186, 190, 129, 130, 131, 138, 240, 117, 270, 271, 424, 425),
+}
+_MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _WRITE_FILE, _READ_FILE, _READ_FOLDER, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 14
 _CHANGE_FOLDER = 0x1FF0  # to make and to remove what may be in one
 
@@ -85,6 +94,11 @@ def confine(limits: Limits, folder: Path, user: int, outside: dict[str, str]) ->
         _become(user, reads=landlock > 0)
     if os.geteuid() == 0:
         promises.discard(_NO_PROCESS)  # Linux does not hold root to it
+    if _LINUX and _refuse_calls():
+        promises.add("no socket, no signal, no memory shared with others")
+    disk = os.statvfs(folder)
+    if disk.f_blocks * disk.f_frsize <= 1 << 25:
+        promises.add(f"at most {disk.f_blocks * disk.f_frsize >> 20} MB of files")
     die_with_parent()
     return sorted(promises - {""})
 
@@ -143,6 +157,21 @@ def _landlock(folder: Path) -> int:
             call(_ADD, ruleset, 1, struct.pack("=Qi", rights & files, place), 0)
             os.close(place)
     return version if call(_RESTRICT, ruleset, 0) == 0 else 0
+
+
+def _refuse_calls() -> bool:
+    """Sockets, signals and memory that outlives a process are refused: whether Linux does so."""
+    machine = os.uname().machine
+    calls = _CALLS.get(machine, ())
+    # Of the kernel's little language: load (0x20), compare (0x15 equal, 0x35 at least), end (6).
+    lines = [(0x20, 0, 0, 4), (0x15, 0, len(calls) + 3, _MACHINES.get(machine, 0)), (0x20, 0, 0, 0)]
+    lines += [(0x35, len(calls) + 1, 0, 0x40000000)]  # the same calls by other numbers
+    lines += [(0x15, len(calls) - i, 0, call) for i, call in enumerate(calls)]
+    lines += [(6, 0, 0, 0x7FFF0000), (6, 0, 0, 0x50000 | errno.EPERM)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    program = struct.pack("HP", len(lines), ctypes.addressof(code))
+    prctl = ctypes.CDLL(None).prctl
+    return bool(calls) and prctl(_SECCOMP, _BY_FILTER, ctypes.c_char_p(program), 0, 0) == 0
 
 
 def _prctl(*args: int) -> None:

@@ -14,6 +14,21 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from genlab.course.names import names
 
+_MOST = 1_000_000  # characters of code
+_STAR = "*"  # what ``from math import *`` binds: whatever may be asked for
+
+
+class _Magics(TransformerManager):
+    """IPython's, which reads a cell again for each magic in it: so often and no more."""
+
+    left = 5_000_000  # characters
+
+    def do_one_token_transform(self, lines: list[str]) -> tuple[bool, list[str]]:
+        self.left -= sum(map(len, lines))
+        if self.left < 0:
+            raise ValueError("the notebook has too many magics")
+        return super().do_one_token_transform(lines)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -37,24 +52,35 @@ def code_cells(data: bytes) -> list[str]:
         nb = json.loads(data)
         sheets = nb.get("worksheets", [nb])
         cells = [cell for sheet in sheets for cell in sheet["cells"] if cell["cell_type"] == "code"]
-        return ["".join(cell.get("source", cell.get("input", ""))) for cell in cells]
+        found = ["".join(cell.get("source", cell.get("input", ""))) for cell in cells]
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON: {error}") from None
     except (KeyError, TypeError, AttributeError):
         raise ValueError("it is JSON, but no notebook") from None
+    if sum(map(len, found)) > _MOST:
+        raise ValueError("it is more than a million characters of code")
+    return found
 
 
 def pieces(cells: Iterable[str]) -> tuple[list[Piece], list[str]]:
     """The definitions in code cells, and the sources of cells that are no Python."""
-    found, broken = [], []
+    found, broken, magics = [], [], _Magics()
     for cell in cells:
         try:
-            source = TransformerManager().transform_cell(cell)
-            tree, lines = ast.parse(source), source.splitlines()
+            tree, source = _read(cell, magics)
+            lines = source.splitlines()
             found += [piece for s in tree.body if (piece := _piece(s, lines)).binds]
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except Exception:  # whatever the parsers of IPython and Python stumble over
             broken.append(cell)
     return found, broken
+
+
+def _read(cell: str, magics: _Magics) -> tuple[ast.Module, str]:
+    try:
+        return ast.parse(cell), cell
+    except SyntaxError:
+        source = magics.transform_cell(cell)
+        return ast.parse(source), source
 
 
 def needed(wanted: Iterable[str], *sources: Sequence[Piece]) -> list[Piece]:
@@ -65,14 +91,15 @@ def needed(wanted: Iterable[str], *sources: Sequence[Piece]) -> list[Piece]:
     """
     chosen: set[int] = set()
     known: set[str] = set()
-    todo = list(wanted)
+    todo = [*wanted, _STAR]
+    tables = [_table(source) for source in sources]
     while todo:
         name = todo.pop()
         if name in known:
             continue
         known.add(name)
-        for source in sources:
-            if binding := _binding(name, source):
+        for table in tables:
+            if binding := _binding(name, table.get(name, ())):
                 chosen |= {id(piece) for piece in binding}
                 todo += [used for piece in binding for used in piece.uses | piece.binds]
                 break
@@ -88,13 +115,24 @@ def definition(name: str, source: Iterable[Piece]) -> Piece | None:
 
 def _binding(name: str, source: Sequence[Piece]) -> list[Piece]:
     one = definition(name, source)
-    return [p for p in source if name in p.binds and (p is one or p.defines != name)]
+    return [piece for piece in source if piece is one or piece.defines != name]
+
+
+def _table(source: Iterable[Piece]) -> dict[str, list[Piece]]:
+    """The statements that bind a name, by the names."""
+    table: dict[str, list[Piece]] = {}
+    for piece in source:
+        for name in piece.binds:
+            table.setdefault(name, []).append(piece)
+    return table
 
 
 def _piece(statement: ast.stmt, lines: list[str]) -> Piece:
     first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", ()))])
     code = ast.unparse(statement)
     binds, uses = names(code) if _defines(statement) else (set(), set())
+    if isinstance(statement, ast.ImportFrom) and statement.names[0].name == _STAR:
+        binds = {_STAR}
     binds |= _changed(statement)
     defined = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     return Piece(

@@ -30,7 +30,8 @@ def far_function(link: Any, number: str) -> Callable:
 
 def _called(link: Any, far: object, args: tuple, kwargs: dict, weights: list = ()) -> object:
     if transforming():
-        return taken_apart(lambda *a, **k: _called(link, far, a, k), args, kwargs, weights)
+        whole = link.things.shared.whole
+        return taken_apart(lambda *a, **k: _called(link, far, a, k), args, kwargs, weights, whole)
     return link.ask("call", far, args, kwargs, torch.is_grad_enabled())
 
 

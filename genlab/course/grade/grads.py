@@ -7,6 +7,8 @@ again, for a second derivative. Weights are kept equal on both sides, gradients 
 """
 
 import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -68,6 +70,8 @@ class Shared:
         if not new:
             return self._known(number)
         data, far, weight, requires_grad = new
+        if number.startswith(f"{self.name}-"):
+            raise Refused("it named a tensor as one of the other side")
         x = unpack_tensor(data, raw)
         if weight:
             x = nn.Parameter(x, requires_grad=requires_grad)
@@ -93,8 +97,7 @@ class Shared:
     def pulled(self, number: str, grad: Tensor, wanted: list[str], again: bool) -> list:
         """The same, computed here for the other side."""
         inputs = [self._edge(name) for name in wanted]
-        before, self.cutting = self.cutting, True
-        try:
+        with self._cut(True):
             found = torch.autograd.grad(
                 self.own[number],
                 inputs,
@@ -103,9 +106,19 @@ class Shared:
                 create_graph=again,
                 allow_unused=True,
             )
+        return list(found)
+
+    def whole(self) -> AbstractContextManager:
+        """Slopes lead through the other side, also while a part is differentiated."""
+        return self._cut(False)
+
+    @contextmanager
+    def _cut(self, cutting: bool) -> Iterator[None]:
+        before, self.cutting = self.cutting, cutting
+        try:
+            yield
         finally:
             self.cutting = before
-        return list(found)
 
     def changes(self, raw: bytearray) -> tuple[list, list[str]]:
         """Weights and gradients that are not as the other side has them, and what is freed."""
@@ -133,7 +146,8 @@ class Shared:
         for number, data, grad in message.get("sync", ()):
             kept = self.weights[number]
             x = kept[0]
-            if data is not None and (writes or number not in self.own or id(x) in self.lent):
+            mine = number.startswith(f"{self.name}-")
+            if data is not None and (writes or not mine or id(x) in self.lent):
                 with torch.no_grad():
                     x.copy_(unpack_tensor(data, raw).reshape(x.shape))
             x.grad = None if grad is None else unpack_tensor(grad, raw).reshape(x.shape)

@@ -40,6 +40,7 @@ class Link:
     def forget(self, wanted: tuple[type, ...] = ()) -> None:
         """Nothing is handed out any more: a new exercise begins, which asks for these classes."""
         self.things = Things(self, self.name, None if self.grades else wanted)
+        self._before: list[tuple[Tensor, Tensor]] = []  # what calls with an answer changed
 
     def ask(self, do: str, thing: object, *args: object) -> object:
         """Let the other side do something with one of its things; return what comes of it."""
@@ -69,6 +70,12 @@ class Link:
             raise error
         return value
 
+    def write_no_more(self) -> None:
+        """From now on arguments are copies, and those that a call changed are as they were."""
+        self.writes = False
+        while self._before:
+            _write(*self._before.pop())
+
     def serve(self) -> None:
         """Serve until the other side is gone (the student's end)."""
         while True:
@@ -87,12 +94,15 @@ class Link:
         """The value or the error; what else changed on the other side is taken over."""
         try:
             value = self.things.unpack(message.get("value"), raw, [])
-            # What is called for its effect, and returns nothing, may change a network's weights.
+            # What is called for its effect, and returns nothing, may change what it is given.
             effect = called and value is None and "error" not in message
             self.things.shared.update(message, raw, self.writes or effect)
             for place, node in message.get("wrote", ()):
-                if self.writes or isinstance(sent[place], Generator):
-                    _write(sent[place], self.things.unpack(node, raw, []))
+                if self.grades and not effect and isinstance(thing := sent[place], Tensor):
+                    if not self.writes:
+                        continue
+                    self._before.append((thing, thing.clone()))
+                _write(sent[place], self.things.unpack(node, raw, []))
             return value, _error(*message["error"]) if "error" in message else None
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise Refused(f"it sent a broken answer: {error}") from None
@@ -128,10 +138,12 @@ class Link:
             raise Refused("nothing that was handed out is named")
         match do, args:
             case "call", [positional, named, grad]:
+                if "out" in named and self.grades:  # torch would write there
+                    raise Refused("nothing of the check can be written to")
                 with torch.set_grad_enabled(grad):
                     return thing(*positional, **named)
             case "get", [name]:
-                return getattr(thing, public(name, thing))
+                return self.things.attribute(thing, name)
             case "set", [name, value] if not self.grades:
                 return setattr(thing, public(name), value)
             case "copy", []:

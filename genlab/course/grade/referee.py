@@ -16,16 +16,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from genlab.course.grade.channel import ENDED, LATE
 from genlab.course.grade.confine import Limits, die_with_parent, hold_memory
 from genlab.course.grade.extract import Piece, code_cells, definition, needed, pieces
 from genlab.course.grade.key import Check, Key, Task, read
 from genlab.course.grade.link import Link
 from genlab.course.grade.student import Student
+from genlab.course.grade.submissions import printable
 from genlab.course.names import names
 
 _HIDDEN = (
     "the check that you saw says “right”; with other numbers your answer is not right, or stops"
 )
+_STOPPED = "your code was stopped: "
+# The reasons in which a student's code has no say.
+_OURS = ("", _HIDDEN, "not attempted", f"{_STOPPED}{LATE}", f"{_STOPPED}{ENDED}")
 
 
 @dataclass
@@ -67,10 +72,10 @@ def grade(key: Key, cells: Sequence[str], student: Student) -> list[Mark]:
 
 def _mark(task: Task, sheet: Sheet, student: Student) -> Mark:
     points, reasons = 0.0, [_missing(task, sheet)]
-    link = None if reasons[0] else student.link()
+    there = not reasons[0] and student.link()  # whose start takes no time of an exercise
     start = time.monotonic()
-    if link:
-        reasons = [_judged(task, check, sheet, link) for check in task.checks]
+    if there:
+        reasons = [_judged(task, check, sheet, student) for check in task.checks]
         points += sum(c.points for c, no in zip(task.checks, reasons, strict=True) if not no)
     reason = "; ".join(dict.fromkeys(filter(None, reasons)))
     seconds = round(time.monotonic() - start, 2)
@@ -81,25 +86,34 @@ def _mark(task: Task, sheet: Sheet, student: Student) -> Mark:
 
 def _missing(task: Task, sheet: Sheet) -> str:
     """Why there is nothing to run."""
-    bound = {name for piece in sheet.written for name in piece.binds}
     for name in task.names:
-        if name not in bound:
+        if not any(name in piece.binds for piece in sheet.written):
             if any(name in cell for cell in sheet.broken):
                 return f"the cell with {name} is not Python"
             return f"your notebook defines no {name}"
     return ""
 
 
-def _judged(task: Task, check: Check, sheet: Sheet, link: Link) -> str:
+def _judged(task: Task, check: Check, sheet: Sheet, student: Student) -> str:
     """Why a check does not pass, or nothing."""
+    reason = _tried(task, check, sheet, student)
+    if student.informed and reason not in _OURS:
+        # It may tell of the hidden tests that it has seen: one that has not seen any has to say it.
+        student.renew()
+        reason = _tried(task, check, sheet, student)
+    return printable(reason[:2000])
+
+
+def _tried(task: Task, check: Check, sheet: Sheet, student: Student) -> str:
+    link = student.link()
     try:
-        reason = _checked(task, check, sheet, link)
+        reason = _checked(task, check, sheet, student, link)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-    return f"your code was stopped: {link.stopped}" if link.stopped else reason
+    return f"{_STOPPED}{link.stopped}" if link.stopped else reason
 
 
-def _checked(task: Task, check: Check, sheet: Sheet, link: Link) -> str:
+def _checked(task: Task, check: Check, sheet: Sheet, student: Student, link: Link) -> str:
     bound, used = names(f"{check.seen}\n{check.hidden}")
     helpers = needed(used - bound, sheet.given)
     used |= {name for piece in helpers for name in piece.uses}
@@ -107,6 +121,8 @@ def _checked(task: Task, check: Check, sheet: Sheet, link: Link) -> str:
     theirs = needed(wanted, sheet.written, sheet.given)
     ours, own = ([p.code for p in theirs if (p in sheet.given) is g] for g in (True, False))
     loaded, wrong = link.ask("load", None, ours, own, wanted)
+    # What else it sends would stand in place of what the check uses.
+    loaded = {name: loaded[name] for name in wanted if name in loaded}
     if absent := [name for name in task.names if name not in loaded]:
         return f"{', '.join(absent)} did not come to be: {wrong}"
     space: dict[str, object] = {"__name__": "check"}
@@ -119,9 +135,9 @@ def _checked(task: Task, check: Check, sheet: Sheet, link: Link) -> str:
         exec(compile(check.seen, "<the check>", "exec"), space)
         answer = space["answer"]
         if not answer.right:
-            outcome = said.getvalue().strip().partition(f"{answer.exercise} not ")
-            return f"not {outcome[2]}"
-        link.writes = False  # in hidden tests arguments are copies: nobody changes the right ones
+            return f"not {said.getvalue().strip().partition(f'{answer.exercise} not ')[2]}"
+        link.write_no_more()  # what hidden tests compare with is the check's own
+        student.informed = True
         try:
             exec(compile(check.hidden, "<hidden tests>", "exec"), space)
         except Exception:
@@ -147,8 +163,7 @@ def main() -> None:
                 loaded.add(piece.code)
                 exec(piece.code, {})
         source, sink = os.pipe()
-        child = os.fork()
-        if child == 0:
+        if (child := os.fork()) == 0:
             try:
                 _answer(json.loads(line), sink)
             finally:
@@ -164,19 +179,19 @@ def _answer(job: dict, sink: int) -> None:
     """Grade one submission, in time and with so much memory, and write what came of it."""
     limits = Limits(**job["limits"])
     die_with_parent()
-    signal.alarm(int(limits.seconds * (2 * len(job["key"]["tasks"]) + 1)) + 300)
+    checks = sum(len(task["checks"]) for task in job["key"]["tasks"])
+    signal.alarm(int(limits.seconds * (2 * checks + 1)) + 300)  # a check is tried twice at most
     hold_memory(2 * limits.megabytes)  # whatever a student sends
-    sys.stdout = sys.stderr
+    os.dup2(2, 1)  # on the other is spoken with the run
     try:
         cells = code_cells(base64.b64decode(job["notebook"]))
         with Student(limits) as student:
             marks = grade(read(job["key"]), cells, student)
         sandbox = {"launcher": student.launcher, "promises": student.promises}
         said = {"exercises": [asdict(m) for m in marks], "reason": None, "sandbox": sandbox}
-    except ValueError as error:
-        said = nothing(str(error))
     except Exception as error:
-        said = nothing(f"grading it stopped with {type(error).__name__}: {error}")
+        kind = "" if type(error) is ValueError else f"it stopped with {type(error).__name__}: "
+        said = nothing(printable(f"{kind}{error}"))
     with open(sink, "w") as stream:
         json.dump(said, stream)
 

@@ -84,7 +84,7 @@ def _name(student: str, file: str) -> str:
     letters = unicodedata.normalize("NFKD", student).casefold()
     plain = "".join(c for c in letters if not unicodedata.combining(c))
     slug = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", plain)).strip("-")[:40]
-    digest = hashlib.sha256(file.encode(errors="replace")).hexdigest()[:10]
+    digest = hashlib.sha256(file.encode(errors="replace")).hexdigest()[:20]
     return f"{slug or 'student'}-{digest}"
 
 

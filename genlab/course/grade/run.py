@@ -30,16 +30,16 @@ def run(
         The results, in the order of the submissions.
 
     Raises:
-        CourseError: the release, the folder or the cluster is not what it should be.
+        CourseError: the release, the folders or the cluster is not what it should be.
     """
-    limits = limits or Limits()
-    by_chapter = keys(release)
-    found = find(folder, by_chapter)
     if out.resolve().is_relative_to(folder.resolve()):
         raise CourseError(
             f"{out} lies in {folder}, and would be taken for a submission. Give a folder outside "
             f"of it, such as --out {folder.resolve().parent / 'grades'}"
         )
+    limits = limits or Limits()
+    by_chapter = keys(release)
+    found = find(folder, by_chapter)
     marks = [results.fingerprint(s, by_chapter.get(s.chapter), limits) for s in found]
     places = [results.place(out, s) for s in found]
     done = [results.stored(place, mark) for place, mark in zip(places, marks, strict=True)]

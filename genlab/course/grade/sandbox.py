@@ -18,6 +18,8 @@ from pathlib import Path
 from genlab.course.grade.confine import COURSE, LIBRARIES, PACKAGE, SYSTEM, Limits, namespaces
 
 _FOLDER = 16 << 20  # bytes, where the folder is a file system of its own
+_OWN_FOLDER = f'mount -t tmpfs -o size={_FOLDER},mode=777 tmpfs "$0"; cd "$0"'
+_NO_RIGHTS = "--inh-caps=-all --ambient-caps=-all --bounding-set=-all"
 
 
 def launchers() -> list[str]:
@@ -38,6 +40,7 @@ def start(limits: Limits, folder: Path, launcher: str) -> subprocess.Popen:
         env={
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
+            "TMPDIR": str(folder),
             "MPLCONFIGDIR": str(folder),
             "MPLBACKEND": "Agg",
             "OMP_NUM_THREADS": "1",
@@ -79,10 +82,12 @@ def _prefix(launcher: str, folder: Path) -> list[str]:
     root = os.geteuid() == 0
     match launcher:
         case "unshare":
-            mine = "" if root else "--user --map-current-user"
+            mine = "" if root else "--user --map-current-user --keep-caps"
             own = f"{mine} --net --pid --ipc --fork --kill-child --mount-proc --"
-            end = [shutil.which("setpriv"), "--pdeathsig", "KILL"]
-            return [*end, shutil.which("unshare"), *own.split()]
+            rights = shutil.which("setpriv")
+            drop = "" if root else f"{rights} {_NO_RIGHTS}"
+            shell = ["sh", "-c", f'{_OWN_FOLDER}; exec {drop} "$@"', str(folder)]
+            return [rights, "--pdeathsig", "KILL", shutil.which("unshare"), *own.split(), *shell]
         case "bubblewrap":
             # Root becomes another user later, which it could not in a name space of users.
             rights = ("CAP_SETUID", "CAP_SETGID", "CAP_DAC_READ_SEARCH")

@@ -18,12 +18,14 @@ class Student:
     Attributes:
         launcher: how it is started, one of ``sandbox.launchers()``.
         promises: what holds of it, as it says itself before it reads any code.
+        informed: whether it has met hidden tests.
     """
 
     def __init__(self, limits: Limits, launcher: str | None = None):
         self.limits = limits
         self.launcher = launcher or sandbox.launchers()[0]
         self.promises: list[str] = []
+        self.informed = False
         self._link: Link | None = None
 
     def __enter__(self) -> "Student":
@@ -33,13 +35,18 @@ class Student:
         self._close()
 
     def link(self) -> Link:
-        """A link that can be asked, for the time of one exercise."""
+        """A link that can be asked, for the time of one check."""
         if self._link is None or self._link.stopped:
-            self._close()
-            self._start()
+            self.renew()
         self._link.channel.deadline = time.monotonic() + self.limits.seconds
         self._link.forget()
         return self._link
+
+    def renew(self) -> None:
+        """Another worker, which knows nothing of what came before."""
+        self._close()
+        self._start()
+        self.informed = False
 
     def _start(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="genlab-", ignore_cleanup_errors=True)

@@ -7,9 +7,11 @@ cannot be graded is a submission all the same, with the reason.
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from genlab.course.grade.key import Key
 from genlab.course.root import CourseError
@@ -18,7 +20,7 @@ LARGEST = 20 << 20  # bytes of a notebook
 _OURS = {".ipynb_checkpoints", "__MACOSX"}  # copies that Jupyter and macOS make
 _MEMBERS, _UNPACKED = 5000, 1 << 30  # of an archive
 _CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)", re.IGNORECASE)
-_MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_.+")
+_MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_.+")
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,23 @@ def find(folder: Path, keys: Mapping[str, Key]) -> list[Submission]:
     """
     if not folder.is_dir():
         raise CourseError(f"There is no folder {folder}. Give the one that holds the submissions.")
-    found = [
-        _submission(path, data, problem, keys) for path, data, problem in sorted(_files(folder))
-    ]
+    found: dict[str, Submission] = {}
+    for path, data, problem in sorted(_files(folder)):
+        name = printable(path)
+        while name in found:  # twice in an archive, say; each has its own result
+            name += "'"
+        found[name] = _submission(name, data, printable(problem), keys)
     if not found:
         raise CourseError(
             f"{folder} holds no notebook. Expected files such as {folder}/ada/01_density.ipynb, or "
             "the folders that Moodle and Canvas make."
         )
-    return found
+    return list(found.values())
+
+
+def printable(text: str) -> str:
+    """Text that does nothing to a terminal, and that every file takes."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, bytes, str]]:
@@ -82,7 +92,7 @@ def _inside(folder: Path) -> Iterator[tuple[str, bytes, str]]:
             if not file.is_file():
                 yield path, b"", "it is no file"
             elif name.lower().endswith(".ipynb"):
-                yield path, *_small(file.stat().st_size, file.open("rb"))
+                yield path, *_small(file.stat().st_size, partial(file.open, "rb"))
             elif name.lower().endswith(".zip"):
                 yield from _unpacked(file, path)
 
@@ -92,7 +102,7 @@ def _unpacked(file: Path, path: str) -> Iterator[tuple[str, bytes, str]]:
         with zipfile.ZipFile(file) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
             names = [PurePosixPath(m.filename.replace("\\", "/")) for m in members]
-            out = [n for n in names if n.is_absolute() or ".." in n.parts or ":" in n.parts[0]]
+            out = [n for n in names if n.is_absolute() or ".." in n.parts]
             if out:
                 yield path, b"", f"a path in the archive leads out of it: {out[0]}"
             elif len(members) > _MEMBERS or sum(m.file_size for m in members) > _UNPACKED:
@@ -104,15 +114,19 @@ def _unpacked(file: Path, path: str) -> Iterator[tuple[str, bytes, str]]:
                     if name.suffix.lower() == ".zip":
                         yield f"{path}!{name}", b"", "an archive in an archive is not opened"
                     elif name.suffix.lower() == ".ipynb":
-                        yield f"{path}!{name}", *_small(member.file_size, archive.open(member))
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+                        opened = partial(archive.open, member)
+                        yield f"{path}!{name}", *_small(member.file_size, opened)
+    except Exception as error:  # each way of packing has its own for what is broken
         yield path, b"", f"the archive cannot be read: {error}"
 
 
-def _small(size: int, opened) -> tuple[bytes, str]:
-    """The content, and what is wrong with its size, which an archive may lie about."""
-    with opened as stream:
-        data = stream.read(LARGEST + 1) if size <= LARGEST else b""
+def _small(size: int, opened: Callable[[], IO[bytes]]) -> tuple[bytes, str]:
+    """The content, and what is wrong with it; an archive may lie about the size."""
+    try:
+        with opened() as stream:
+            data = stream.read(LARGEST + 1) if size <= LARGEST else b""
+    except Exception as error:
+        return b"", f"it cannot be read: {error}"
     if size > LARGEST or len(data) > LARGEST:
         return b"", f"the notebook is larger than {LARGEST >> 20} MB; without outputs it is small"
     return data, ""
@@ -123,7 +137,7 @@ def _path(path: Path, folder: Path) -> str:
 
 
 def _submission(path: str, data: bytes, problem: str, keys: Mapping[str, Key]) -> Submission:
-    parts = path.replace("!", "/").strip("/").split("/")
+    parts = re.sub(r"(?i)(\.zip)!", r"\1/", path).strip("/").split("/")
     chapter = _chapter(parts[-1], data, keys)
     if not problem and not chapter:
         problem = f"neither its name nor its code says of which chapter: {', '.join(keys)}"
@@ -141,7 +155,7 @@ def _who(parts: list[str]) -> tuple[str, str]:
 
 
 def _known(part: str) -> re.Match | None:
-    return _MOODLE.fullmatch(part) or _CANVAS.fullmatch(part)
+    return _CANVAS.fullmatch(part) or _MOODLE.fullmatch(part)
 
 
 def _chapter(name: str, data: bytes, keys: Mapping[str, Key]) -> str:

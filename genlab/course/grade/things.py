@@ -2,7 +2,8 @@
 
 Data is copied. Functions, objects and classes stay where they are: the other end gets a number, and
 a stand-in for it. A student's end hands out functions, networks, optimizers and instances of
-the classes that an exercise asks for; everything else has to be data.
+the classes that an exercise asks for; everything else has to be data. A grader's end lets itself be
+asked only for what belongs to the course: a tensor's methods, say, lead to every file.
 """
 
 import types
@@ -17,6 +18,8 @@ from genlab.course.grade.far import FAR, Far, FarModule, Given, far_function, fa
 from genlab.course.grade.grads import Shared
 
 _FUNCTIONS = types.FunctionType | types.BuiltinFunctionType | types.MethodType
+_COURSE = ("genlab.", "check.", "torch.nn.", "torch.optim.", "torch.distributions.")
+_OF_OPTIMIZERS = ("step", "zero_grad", "param_groups", "state_dict", "defaults")
 
 
 class Things:
@@ -59,7 +62,7 @@ class Things:
         def other(kind: str, inner: object) -> object:
             match kind:
                 case "home":
-                    return self.mine(inner)
+                    return self.shared.own[inner] if inner in self.shared.own else self.mine(inner)
                 case "shared":
                     return self.shared.unpack(inner, raw)
                 case "tensor":
@@ -78,12 +81,27 @@ class Things:
     def mine(self, number: str) -> object:
         """What was handed out under this number, or under ``number.attribute``."""
         number, _, name = number.partition(".")
-        if number in self.shared.own:
-            return self.shared.own[number]
         if number not in self._things:
             raise Refused(f"nothing was handed out as {number}")
         thing = self._things[number]
-        return getattr(thing, public(name, thing)) if name else thing
+        return self.attribute(thing, name) if name else thing
+
+    def attribute(self, thing: object, name: str) -> object:
+        """What the other end may know of a thing that was handed out.
+
+        Raises:
+            AttributeError: it may not know this.
+        """
+        grades = self.wanted is None
+        if grades and (isinstance(thing, type) or not _of_course(type(thing))):
+            raise AttributeError(f"{name} does not cross")
+        if grades and isinstance(thing, torch.optim.Optimizer) and name not in _OF_OPTIMIZERS:
+            raise AttributeError(f"{name} does not cross")
+        value = getattr(thing, public(name, thing))
+        torchs = isinstance(value, types.MethodType) and value.__module__.startswith("torch.nn.")
+        if grades and torchs:  # such as reset_parameters
+            raise AttributeError(f"{name} does not cross")
+        return value
 
     def _handed_out(self, value: object, pack: Any) -> list:
         if isinstance(value, types.MethodType) and id(value.__self__) in self._numbers:
@@ -96,12 +114,14 @@ class Things:
             children = {name: pack(child) for name, child in value.named_children()}
             of, listed = self._class(type(value)), isinstance(value, nn.ModuleList)
             return [self._number(value), "network", of, weights, children, listed]
-        if isinstance(value, type):
+        grades = self.wanted is None
+        if isinstance(value, type) and (not grades or _of_course(value)):
             return self._class(value)
-        allowed = self.wanted is None or isinstance(value, (torch.optim.Optimizer, *self.wanted))
-        if callable(value) and not allowed:  # partial(f, 2), an object with ``__call__``
+        asked = (torch.optim.Optimizer, *(self.wanted or ()))
+        stays = _of_course(type(value)) if grades else isinstance(value, asked)
+        if callable(value) and not stays:  # partial(f, 2), an object with ``__call__``
             return [self._number(value), "function"]
-        if not allowed or isinstance(value, types.ModuleType):
+        if not stays:
             raise Refused(
                 "expected numbers, tensors, strings, or lists, tuples and dicts of them; got a "
                 f"{type(value).__name__}"
@@ -142,19 +162,21 @@ class Things:
         return [self._number(kind), "class", kind.__name__, [] if network else methods, network]
 
 
+def _of_course(kind: type) -> bool:
+    """Whether a class is the course's, the check's, or one of those that both are made of."""
+    return f"{kind.__module__}.".startswith(_COURSE)
+
+
 def public(name: str, thing: object = None) -> str:
     """The name of an attribute, if the other side may know it.
 
-    Of a network it may not ask for what would change it: hooks, states, modes; nor of a class for
-    others.
+    Of a network it may not ask for what would change it: hooks, states, modes.
 
     Raises:
         AttributeError: it may not.
     """
     if type(name) is not str or name.startswith("_"):
         raise AttributeError(f"{name} is private")
-    if isinstance(thing, nn.Module | type):
-        base = nn.ModuleList if isinstance(thing, nn.Module) else type
-        if hasattr(base, name):
-            raise AttributeError(f"{name} does not cross")
+    if isinstance(thing, nn.Module) and hasattr(nn.ModuleList, name):
+        raise AttributeError(f"{name} does not cross")
     return name

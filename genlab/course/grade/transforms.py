@@ -14,11 +14,20 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 def transforming() -> bool:
     """Whether a transform is under way, in which no tensor is what it seems."""
+    # Torch has no public question for it. Tried with 2.15.
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-def taken_apart(function: Callable, args: tuple, kwargs: dict, weights: Iterable[Tensor]) -> Any:
-    """``function(*args, **kwargs)`` inside transforms; ``weights`` are what it has besides."""
+def taken_apart(
+    function: Callable, args: tuple, kwargs: dict, weights: Iterable[Tensor], whole: Callable
+) -> Any:
+    """``function(*args, **kwargs)`` inside transforms.
+
+    Args:
+        function: a far one, with its arguments.
+        weights: what it depends on besides.
+        whole: a context in which slopes lead through the other process.
+    """
     leaves, structure = tree_flatten((args, kwargs))
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
     form = []
@@ -30,7 +39,7 @@ def taken_apart(function: Callable, args: tuple, kwargs: dict, weights: Iterable
         form[:] = [shape]
         return found
 
-    call = _Call(flat, list(weights))
+    call = _Call(flat, list(weights), whole)
     found = _Apart.apply(call, *(leaves[i] for i in places), *call.weights)
     return tree_unflatten(list(found), form[0])
 
@@ -38,13 +47,13 @@ def taken_apart(function: Callable, args: tuple, kwargs: dict, weights: Iterable
 class _Call:
     """A function of tensors, to a list of tensors; of its weights there is no copy."""
 
-    def __init__(self, function: Callable, weights: list[Tensor]):
-        self.function, self.weights = function, weights
+    def __init__(self, function: Callable, weights: list[Tensor], whole: Callable):
+        self.function, self.weights, self.whole = function, weights, whole
 
     def pulled(self, *tensors: Tensor) -> list[Tensor]:
         """Gradients in what it is called with and in its weights, of the last tensors' product."""
         again, count = torch.is_grad_enabled(), len(tensors) - self.outputs
-        with torch.enable_grad():
+        with torch.enable_grad(), self.whole():
             at = [
                 x.detach().requires_grad_() if x.is_floating_point() and not x.requires_grad else x
                 for x in tensors[:count]
@@ -82,7 +91,7 @@ class _Apart(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple:
         call = ctx.call
         tensors = ctx.saved_tensors[: len(ctx.saved_tensors) - len(call.weights)]
-        pull = _Call(call.pulled, call.weights)
+        pull = _Call(call.pulled, call.weights, call.whole)
         return None, *_Apart.apply(pull, *tensors, *grads, *call.weights)
 
     @staticmethod

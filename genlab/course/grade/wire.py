@@ -20,6 +20,7 @@ _DTYPES = {
         *(torch.complex128, torch.complex64),
     )
 }
+_DIMENSIONS = 64  # as NumPy's; with many more, torch is slow
 
 
 class Named(tuple):
@@ -117,7 +118,7 @@ def unpack_tensor(node: list, raw: Raw) -> Tensor:
     """The tensor that :func:`pack_tensor` packed; its memory is its own."""
     name, shape, start = node
     dtype = _DTYPES[name]
-    if type(start) is not int or any(type(n) is not int or n < 0 for n in (*shape, start)):
+    if any(type(n) is not int or n < 0 for n in (*shape, start)) or len(shape) > _DIMENSIONS:
         raise Refused("it sent a tensor of no shape")
     count = math.prod(shape)
     if count == 0:
@@ -126,4 +127,6 @@ def unpack_tensor(node: list, raw: Raw) -> Tensor:
     data = raw[start : start + count * dtype.itemsize]
     if len(data) != count * dtype.itemsize or raw.left < 0:
         raise Refused(f"it sent too little for a tensor of shape {tuple(shape)}")
+    if dtype is torch.bool:  # whose bytes are 0 or 1, or torch would take them for both
+        return torch.frombuffer(bytearray(data), dtype=torch.uint8).reshape(shape) != 0
     return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
