@@ -99,8 +99,7 @@ def _judged(task: Task, check: Check, sheet: Sheet, student: Student) -> str:
     reason = _tried(task, check, sheet, student)
     if student.informed and reason not in _OURS:
         # It may tell of the hidden tests that it has seen: one that has not seen any has to say it.
-        student.renew()
-        reason = _tried(task, check, sheet, student)
+        reason = _tried(task, check, sheet, student.unaware())
     return printable(reason[:2000])
 
 

@@ -27,6 +27,7 @@ class Student:
         self.promises: list[str] = []
         self.informed = False
         self._link: Link | None = None
+        self._second: Student | None = None
 
     def __enter__(self) -> "Student":
         return self
@@ -37,16 +38,18 @@ class Student:
     def link(self) -> Link:
         """A link that can be asked, for the time of one check."""
         if self._link is None or self._link.stopped:
-            self.renew()
+            self._close()
+            self._start()
         self._link.channel.deadline = time.monotonic() + self.limits.seconds
         self._link.forget()
         return self._link
 
-    def renew(self) -> None:
-        """Another worker, which knows nothing of what came before."""
-        self._close()
-        self._start()
-        self.informed = False
+    def unaware(self) -> "Student":
+        """A second one of the same student, which has met no hidden test."""
+        self._second = self._second or Student(self.limits, self.launcher)
+        if self._second.informed:
+            self._second._close()
+        return self._second
 
     def _start(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="genlab-", ignore_cleanup_errors=True)
@@ -64,6 +67,9 @@ class Student:
             raise RuntimeError(f"the sandbox ({self.launcher}) did not start: {said}") from None
 
     def _close(self) -> None:
+        self.informed = False
+        if self._second is not None:
+            self._second._close()
         if self._link is not None:
             sandbox.stop(self._process)
             self._folder.cleanup()
