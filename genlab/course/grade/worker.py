@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-import genlab.laws  # noqa: F401 - loaded before anything is confined, with what it needs
 from genlab.course.grade.channel import Channel, Stopped
 from genlab.course.grade.confine import Limits, confine
 from genlab.course.grade.link import Link
