@@ -8,6 +8,8 @@ training images, so they compare with nobody's. Beside that of the draws stands 
 training images, which is what chance leaves. The same classifier says which digits the draws show.
 """
 
+from argparse import Namespace
+
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
@@ -32,9 +34,8 @@ def shares(judge: torch.nn.Module, x: Tensor) -> Tensor:
         return one_hot(judge(x).argmax(1), 10).double().mean(0)
 
 
-def measured() -> dict:
+def measured(chosen: Namespace) -> dict:
     """Play the game, then compare draws and training images with test images."""
-    chosen = training.options("A DCGAN on MNIST", 15)
     images = data.mnist(chosen.data)
     x, test = 2 * images.train - 1, 2 * images.test - 1
     judge = gans.classifier(
@@ -91,8 +92,9 @@ def measured() -> dict:
 
 
 def main() -> None:
+    chosen = training.options("A DCGAN on MNIST", 15)
     environment = record.environment("genlab", "torch", "numpy")
-    measurement = measured()
+    measurement = measured(chosen)
     record.show(measurement)
     record.save(
         NAME,
