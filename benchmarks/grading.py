@@ -77,13 +77,13 @@ def main(chapter: str = "01_density", number: str = "200") -> None:
             for jobs in (1, 2)
         ]
         empty = graded(here / "nothing", here / "x-instructor.zip", here / "out0", 1)
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     runs.append(
         {
             "what": "grading a notebook in which nothing is solved",
             "setting": {"chapter": chapter, "processes": 1},
             "seconds_a_submission": empty["seconds_a_submission"],
-            "megabytes_of_the_largest_process": most,
+            "bytes_of_the_largest_process": most,
             "targets": [],
         }
     )
