@@ -137,6 +137,21 @@ def test_what_a_hidden_test_asked_is_told_in_no_later_reason():
     assert second.reason == "not yet, because it stopped with ValueError: I was asked []"
 
 
+def test_how_a_hidden_test_was_stopped_is_not_told_in_words_of_the_student():
+    cell = (
+        "def twice(x):\n    import sys\n    frame = sys._getframe()\n"
+        "    while 'raw' not in frame.f_locals or 'message' not in frame.f_locals:\n"
+        "        frame = frame.f_back\n"
+        "    channel = frame.f_locals['self'].channel\n"
+        "    if x > 3: channel.send({'value': {f'asked for {x}': 1}})\n"
+        "    return 6"
+    )
+    mark = grading.marks(cell)[0]
+    assert mark.points == 0
+    assert "other numbers" in mark.reason
+    assert "1001" not in mark.reason
+
+
 def test_a_reason_is_short_and_does_nothing_to_a_terminal():
     text = "chr(0xD800) + chr(27) + '[31m' + 'x' * 10000"
     send = (

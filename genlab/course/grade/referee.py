@@ -109,7 +109,8 @@ def _tried(task: Task, check: Check, sheet: Sheet, student: Student) -> str:
         reason = _checked(task, check, sheet, student, link)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-    return f"{_STOPPED}{link.stopped}" if link.stopped else reason
+    # How it was stopped in a hidden test may be in words that the student's code chose.
+    return f"{_STOPPED}{link.stopped}" if link.stopped and reason != _HIDDEN else reason
 
 
 def _checked(task: Task, check: Check, sheet: Sheet, student: Student, link: Link) -> str:
@@ -139,7 +140,7 @@ def _checked(task: Task, check: Check, sheet: Sheet, student: Student, link: Lin
         student.informed = True
         try:
             exec(compile(check.hidden, "<hidden tests>", "exec"), space)
-        except Exception:
+        except Exception:  # whatever it is, it tells of hidden tests
             return _HIDDEN
     return ""
 
